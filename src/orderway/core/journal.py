@@ -1,0 +1,216 @@
+"""The journal: each fact as an entry, chained by hash per order, with private parts that can be erased.
+
+An entry's digest is SHA-256 over the previous digest and the entry's own text exactly as stored. Private fields (business
+data, remarks, error texts) are kept in a text of their own that begins with a random salt; the chained body holds only
+that text's SHA-256. Erasing the private text therefore leaves the chain whole, and its hash says nothing about it.
+
+An unkeyed chain finds accidents, not a forger who rewrites all of it: for that, keep checkpoints (``orderway verify``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from hashlib import sha256
+from typing import Any
+
+from orderway.core.facts import FACTS, PRIVATE_FIELDS, Created, Fact
+from orderway.core.order import JOURNALED, Order
+from orderway.core.payment import Leg
+from orderway.errors import IllegalTransition
+
+__all__ = ["Entry", "Stamp", "begin", "check_chain", "compact_json", "differences", "fact_of", "record", "replay"]
+
+SYSTEM = "system"
+"""The actor of what Orderway does by itself."""
+
+compact_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False).encode
+_scan = json.JSONDecoder().decode
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When, by whom and why facts are recorded together.
+
+    Args:
+        at_us: microseconds since 1970, UTC.
+        write_id: random; tells after a lost answer whether this very write happened.
+        salt: random and secret, for the private part's hash.
+        actor: who: ``system``, or a person's name.
+        reason: why, in the actor's words.
+        cause: what brought it about, for instance a notification's number.
+    """
+
+    at_us: int
+    write_id: str
+    salt: str
+    actor: str = SYSTEM
+    reason: str = ""
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the journal, as stored.
+
+    Args:
+        order_id: whose.
+        version: the order's version after the fact; counts from 1.
+        fact: the fact's name.
+        at_us: when, in microseconds since 1970.
+        write_id: of the write that it came with.
+        body: its public fields, actor, reason and cause as JSON text; chained.
+        private: its private fields as JSON text with a salt; None when there are none, or when they were erased.
+        digest: SHA-256 (hex) over the previous digest and this entry.
+    """
+
+    order_id: str
+    version: int
+    fact: str
+    at_us: int
+    write_id: str
+    body: str
+    private: str | None
+    digest: str
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The body, decoded."""
+        body: dict[str, Any] = _scan(self.body)
+        return body
+
+
+def begin(order_id: str, fact: Created, stamp: Stamp) -> tuple[Order[Any], Entry]:
+    """The order that begins with this fact, and the first entry of its journal."""
+    order = Order.begin(order_id, fact, stamp.at_us)
+    entry = _entry("", order, fact, stamp)
+    order.digest = entry.digest
+    return order, entry
+
+
+def record(order: Order[Any], fact: Fact, stamp: Stamp) -> tuple[Order[Any], Entry]:
+    """The order after this fact, and the fact's entry, chained to the order's last one.
+
+    Raises:
+        IllegalTransition: the order does not allow the fact.
+    """
+    after = order.after(fact, stamp.at_us)
+    entry = _entry(order.digest, after, fact, stamp)
+    after.digest = entry.digest
+    return after, entry
+
+
+def fact_of(entry: Entry) -> Fact:
+    """The fact that an entry holds; erased private fields come back as their defaults."""
+    body = entry.fields
+    for name in ("actor", "reason", "cause", "private"):
+        body.pop(name, None)
+    if "legs" in body:
+        body["legs"] = tuple(Leg(**leg) for leg in body["legs"])
+    if entry.private is not None:
+        private = _scan(entry.private)
+        private.pop("salt")
+        body.update(private)
+    return FACTS[entry.fact](**body)
+
+
+def replay(entries: Sequence[Entry]) -> Order[Any]:
+    """The order that a whole journal adds up to.
+
+    Raises:
+        IllegalTransition: the journal is empty, does not begin with ``Created``, or holds a fact that was not allowed.
+    """
+    first = fact_of(entries[0]) if entries else None
+    if not isinstance(first, Created):
+        raise IllegalTransition("a journal begins with Created, and this one does not")
+    order = Order.begin(entries[0].order_id, first, entries[0].at_us)
+    order.digest = entries[0].digest
+    for entry in entries[1:]:
+        order = order.after(fact_of(entry), entry.at_us)
+        order.digest = entry.digest
+    return order
+
+
+def check_chain(entries: Iterable[Entry]) -> list[str]:
+    """What is wrong with a journal's chain, in sentences; an empty list when nothing is."""
+    problems = []
+    previous, version = "", 0
+    for entry in entries:
+        version += 1
+        if entry.version != version:
+            problems.append(f"entry {version} of {entry.order_id} is missing: version {entry.version} follows")
+            version = entry.version
+        if entry.digest != _digest(previous, entry):
+            problems.append(f"entry {entry.version} of {entry.order_id} was altered: its digest does not match")
+        expected = entry.fields.get("private")
+        if entry.private is not None and sha256(entry.private.encode()).hexdigest() != expected:
+            problems.append(f"the private part of entry {entry.version} of {entry.order_id} was altered")
+        previous = entry.digest
+    return problems
+
+
+def differences(row: Order[Any], replayed: Order[Any], *, erased: bool = False) -> list[str]:
+    """Where a row and its replayed journal differ, in sentences; private columns are left out if they were erased."""
+    left_out = {"data_text", "remark", "steps"} if erased else set()
+    return [
+        f"order {row.id}: the row's {name} is {getattr(row, name)!r}, its journal says {getattr(replayed, name)!r}"
+        for name in JOURNALED
+        if name not in left_out and getattr(row, name) != getattr(replayed, name)
+    ]
+
+
+def _entry(previous: str, order: Order[Any], fact: Fact, stamp: Stamp) -> Entry:
+    body: dict[str, Any] = {}
+    private: dict[str, Any] = {}
+    kind = type(fact)
+    for name, default in _PUBLIC[kind]:
+        value = getattr(fact, name)
+        if value != default:
+            body[name] = value
+    for name, default in _PRIVATE[kind]:
+        value = getattr(fact, name)
+        if value != default:
+            private[name] = value
+    if "legs" in body:
+        body["legs"] = [
+            {name: getattr(leg, name) for name in ("number", "channel", "amount_minor", "currency")}
+            for leg in body["legs"]
+        ]
+    text = None
+    if private:
+        text = compact_json({"salt": stamp.salt, **private})
+        body["private"] = sha256(text.encode()).hexdigest()
+    if stamp.actor != SYSTEM:
+        body["actor"] = stamp.actor
+    if stamp.reason:
+        body["reason"] = stamp.reason
+    if stamp.cause:
+        body["cause"] = stamp.cause
+    encoded = compact_json(body) if body else "{}"
+    digest = _hash(previous, order.id, order.version, kind.__name__, stamp.at_us, stamp.write_id, encoded)
+    return Entry(order.id, order.version, kind.__name__, stamp.at_us, stamp.write_id, encoded, text, digest)
+
+
+def _digest(previous: str, entry: Entry) -> str:
+    return _hash(previous, entry.order_id, entry.version, entry.fact, entry.at_us, entry.write_id, entry.body)
+
+
+def _hash(previous: str, order_id: str, version: int, fact: str, at_us: int, write_id: str, body: str) -> str:
+    # Only the body can hold a line break, and it comes last: no two different entries give the same text.
+    return sha256(f"{previous}\n{order_id}\n{version}\n{fact}\n{at_us}\n{write_id}\n{body}".encode()).hexdigest()
+
+
+_NO_DEFAULT = object()
+
+
+def _fields_of(kind: type[Fact], private: bool) -> tuple[tuple[str, Any], ...]:
+    return tuple(
+        (column.name, column.default if not callable(column.default) else _NO_DEFAULT)
+        for column in fields(kind)
+        if (column.name in PRIVATE_FIELDS) is private
+    )
+
+
+_PUBLIC = {kind: _fields_of(kind, private=False) for kind in FACTS.values()}
+_PRIVATE = {kind: _fields_of(kind, private=True) for kind in FACTS.values()}
