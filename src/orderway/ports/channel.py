@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from orderway.core.money import Money
 
-__all__ = ["Captured", "Channel", "Charge", "ClosedThere", "NotFound", "Outcome", "Pending", "Refused", "Short"]
+__all__ = ["Captured", "Channel", "Charge", "ClosedThere", "NotFound", "Notification", "Outcome", "Pending", "Refused", "Short"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,16 @@ class ClosedThere:
 Outcome = Captured | Pending | Refused | Short | NotFound | ClosedThere
 
 
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What a verified notification says: this much came, for this key of this order, under this number."""
+
+    order_id: str
+    key: str
+    amount: Money
+    reference: str
+
+
 class Channel(Protocol):
     """A payment channel.
 
@@ -91,3 +102,10 @@ class Channel(Protocol):
 
     async def close(self, charge: Charge) -> Outcome:
         """Make sure that it cannot be paid any more: ``ClosedThere``, or ``Captured`` if it was paid before."""
+
+    def verify(self, body: bytes, headers: Mapping[str, str]) -> Notification:
+        """What the channel's notification says, once its signature over the raw body has been verified.
+
+        Raises:
+            BadNotification: it was not signed by the channel, or cannot be read; nothing in it is believed.
+        """
