@@ -1,0 +1,45 @@
+# Every target does its own set-up: a fresh machine needs Python 3.11 or newer and make, nothing else.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+BIN := .venv/bin
+STAMP := .venv/.made-from-pyproject
+
+.PHONY: help demo test test-all check bench lint format docs
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## Run thousands of real purchases while their shop processes are killed; see that nothing is lost
+	$(BIN)/orderway demo
+
+test: $(STAMP) ## Run the representative tests (at most 10 minutes on 2 cores)
+	$(BIN)/python -m pytest
+
+test-all: $(STAMP) ## Run every test in its long profile
+	ORDERWAY_LONG=1 $(BIN)/python -m pytest
+
+check: lint ## Lint, check types and layers, run the quick tests (under a minute)
+	$(BIN)/python -m pytest -q -m "not slow"
+
+bench: $(STAMP) ## Measure the speed; prints a table and writes JSON
+	$(BIN)/python -m bench
+
+lint: $(STAMP) ## Check format, style, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Format the code and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(STAMP) ## Write the generated pages of docs/ again
+	$(BIN)/python -m orderway.lifecycle docs/lifecycle.md
+
+# Made again whenever pyproject.toml changes. The stamp comes last, so that a broken set-up is not taken for a whole one.
+$(STAMP): pyproject.toml .ci/set-up
+	.ci/set-up
+	@touch $@
