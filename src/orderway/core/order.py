@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -284,7 +285,7 @@ class Order(Generic[T]):
             digest="",
         )
 
-    def allows(self, fact: type[Fact]) -> bool:
+    def allows(self, fact: builtins.type[Fact]) -> bool:
         """True if the table allows this kind of fact in the order's stage."""
         return fact in TRANSITIONS[self.stage]
 

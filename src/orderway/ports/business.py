@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Generic, Literal, TypeVar, cast, get_args, get_origin
 
 from orderway.core.journal import compact_json
 from orderway.core.order import Order
@@ -74,8 +74,6 @@ class Retry:
         return int(self.first / timedelta(microseconds=1) * times * (1 - self.jitter * random))
 
 
-
-
 class Business(Generic[T]):
     """The hooks of one order type. ``Business[Data]`` names the type of its data: dict, a dataclass, a pydantic model.
 
@@ -137,10 +135,10 @@ class Business(Generic[T]):
         data = json.loads(text)
         kind = cls.data_type()
         if hasattr(kind, "model_validate"):
-            return kind.model_validate(data)  # type: ignore[no-any-return]
+            return cast(T, kind.model_validate(data))
         if dataclasses.is_dataclass(kind):
-            return kind(**data)  # type: ignore[return-value]
-        return data  # type: ignore[no-any-return]
+            return cast(type[T], kind)(**data)
+        return cast(T, data)
 
     @classmethod
     def encode(cls, data: T | dict[str, Any] | None) -> str:
@@ -161,4 +159,6 @@ class Business(Generic[T]):
                 return compact_json(dataclasses.asdict(data))
             return compact_json(data)
         except (TypeError, ValueError) as error:
-            raise InvalidValue(f"data of order type {cls.order_type} is not as {cls.__name__} wants it: {error}") from error
+            raise InvalidValue(
+                f"data of order type {cls.order_type} is not as {cls.__name__} wants it: {error}"
+            ) from error

@@ -8,7 +8,18 @@ from typing import Any, Protocol
 
 from orderway.core.money import Money
 
-__all__ = ["Captured", "Channel", "Charge", "ClosedThere", "NotFound", "Notification", "Outcome", "Pending", "Refused", "Short"]
+__all__ = [
+    "Captured",
+    "Channel",
+    "Charge",
+    "ClosedThere",
+    "NotFound",
+    "Notification",
+    "Outcome",
+    "Pending",
+    "Refused",
+    "Short",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["WALLET", "Ledger", "Line", "Posting", "StatementLine"]
+__all__ = ["FUNDING", "SALES", "WALLET", "Ledger", "Line", "Posting", "StatementLine"]
 
 WALLET = "wallet"
 """The account of a user that has a balance; accounts of the house (``house:...``) are sums of their lines."""
+SALES = "house:sales"
+"""Where the price of orders goes."""
+FUNDING = "house:funding"
+"""Where top-ups come from, and debits outside any order go to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,444 @@
+"""The App: one complete deployment in one process. It puts store, journey, sweeper and heartbeat together."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from orderway.adapters import Ports, ports_for
+from orderway.channels.wallet import WalletChannel
+from orderway.core import ids
+from orderway.core.facts import Fact, Resumed
+from orderway.core.journal import Entry
+from orderway.core.money import Money
+from orderway.core.order import Order, Stage, check_transitions
+from orderway.core.payment import GATEWAY
+from orderway.delivery import forbid_nesting
+from orderway.errors import ConfigError, HoldLost, InvalidValue, UsageError, WrongThread
+from orderway.explain import Explanation, explain
+from orderway.journey import Journey
+from orderway.membership import Membership
+from orderway.orders import check_id, check_text, check_uid, created_fact, plan_legs
+from orderway.payments import payment_facts
+from orderway.ports.business import Business
+from orderway.ports.channel import Channel
+from orderway.ports.clock import Clock
+from orderway.ports.store import Page, Query
+from orderway.recorder import Recorder
+from orderway.sweeper import Sweeper
+from orderway.system_clock import SystemClock
+from orderway.wallet import Wallet
+
+__all__ = ["App"]
+
+
+class App:
+    """Orders of one or more businesses over one store.
+
+    >>> app = App("sqlite:///orders.db")  # doctest: +SKIP
+    >>> app.register(TopUp())  # doctest: +SKIP
+    >>> async with app:  # doctest: +SKIP
+    ...     order = await app.create(1, "user-7", amount=Money.of("9.90", "CNY"), pay="wallet")
+    ...     order = await app.forward(order)
+
+    Args:
+        url: where the orders are: ``sqlite:///orders.db``, ``memory://``, or ready ``Ports``.
+        channels: payment channels beside the wallet, which every App has.
+        shards: into how many tables orders are spread; fixed when the database is created.
+        sweep: run the sweeper in this process; without it, orders that are due wait for another process.
+        clock: for tests.
+        entropy: gives so many random bytes; for tests.
+        most_at_once: how many due orders the sweeper carries at once.
+        beat_every_s: between two heartbeats of this worker.
+        dead_after_s: after so long without a heartbeat a worker is dead, and its orders are taken over.
+    """
+
+    def __init__(
+        self,
+        url: str | Ports = "memory://",
+        *,
+        channels: Iterable[Channel] = (),
+        shards: int = 1,
+        sweep: bool = True,
+        clock: Clock | None = None,
+        entropy: Callable[[int], bytes] = os.urandom,
+        most_at_once: int = 256,
+        beat_every_s: float = 0.5,
+        dead_after_s: float = 3.0,
+    ) -> None:
+        check_transitions()
+        self.clock = clock or SystemClock()
+        self.ports = ports_for(url, shards=shards) if isinstance(url, str) else url
+        self.businesses: dict[int, Business[Any]] = {}
+        self.channels: dict[str, Channel] = {"wallet": WalletChannel(self.ports.ledger, self.clock)}
+        for channel in channels:
+            if channel.name in self.channels or channel.name == GATEWAY:
+                raise ConfigError(f"two channels are called {channel.name!r}; each needs a name of its own")
+            self.channels[channel.name] = channel
+        self.entropy = entropy
+        self.lease_us = int(dead_after_s * 1_000_000)
+        self.recorder = Recorder(self.ports.store, self.businesses, self.clock, entropy, self.lease_us)
+        jitter = random.Random(entropy(8))
+        self.journey = Journey(self.recorder, self.businesses, self.channels, jitter.random)
+        self.membership = Membership(
+            self.ports.workers,
+            self.clock,
+            lambda: int.from_bytes(entropy(8), "big") >> 1 or 1,
+            f"{socket.gethostname()}:{os.getpid()}",
+            beat_every_s,
+            dead_after_s,
+        )
+        self.sweeper = Sweeper(self._claim, self._carry_claimed, self.clock, most_at_once)
+        self.wallet = Wallet(self.ports.ledger, self.clock, self._hint_waiting)
+        self._sweeps = sweep
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._granted: set[str] = set()
+        self._active: set[str] = set()
+        self._pid: int | None = None
+
+    # ---- life -----------------------------------------------------------------------------------------------------
+
+    def register(self, business: Business[Any]) -> None:
+        """Serve an order type.
+
+        Raises:
+            ConfigError: it has no ``order_type`` of 0 to 65,535, or the type is served already.
+        """
+        order_type = getattr(business, "order_type", None)
+        if not isinstance(order_type, int) or not 0 <= order_type <= 65_535:
+            raise ConfigError(
+                f"{type(business).__name__}.order_type is {order_type!r}: a number of 0 to 65535 is expected"
+            )
+        if order_type in self.businesses:
+            other = type(self.businesses[order_type]).__name__
+            raise ConfigError(f"order type {order_type} of {type(business).__name__} is served by {other} already")
+        self.businesses[order_type] = business
+
+    async def start(self) -> None:
+        """Open the store, join the workers, start heartbeat and sweeper. Idempotent.
+
+        Raises:
+            ConfigError: the store is not as this App expects it.
+        """
+        if self._pid is not None:
+            return
+        await self.ports.start()
+        await self.membership.join()
+        self._pid = os.getpid()
+        self._stop.clear()
+        self._tasks = [asyncio.create_task(self.membership.run(self._stop, self.sweeper.wake))]
+        if self._sweeps:
+            self._tasks.append(asyncio.create_task(self.sweeper.run(self._stop)))
+
+    async def close(self) -> None:
+        """Finish what is in hand, hand back the rest, and close the store. Idempotent."""
+        if self._pid is None:
+            return
+        self._stop.set()
+        self.sweeper.wake()
+        await asyncio.gather(*self._tasks)
+        await self.membership.leave()
+        await self.ports.close()
+        self._pid = None
+
+    async def __aenter__(self) -> App:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # ---- making and moving orders ---------------------------------------------------------------------------------
+
+    def new_order_id(self, order_type: int, uid: str) -> str:
+        """A new order id for this user, made without asking anything. The type is not part of it."""
+        check_uid(uid)
+        self._business(order_type)
+        return self._make_id(uid)
+
+    def order_id_from(self, order_type: int, uid: str, own_number: str) -> str:
+        """The order id that stands for a number of your own or of a third party: always the same one.
+
+        Give ``own_number`` to ``create`` as well: it is stored and compared.
+        """
+        check_uid(uid)
+        return ids.id_from_own_number(order_type, uid, own_number)
+
+    async def next_order_id(self, order_type: int, uid: str) -> str:
+        """An order id by sequence, as the original makes them; it tells how many orders there are."""
+        self._ready()
+        check_uid(uid)
+        self._business(order_type)
+        number = await self.ports.sequence.next(f"orders:{order_type}")
+        return ids.id_by_sequence(self.clock.now_us(), number, ids.slot_of_uid(uid))
+
+    async def create(
+        self,
+        order_type: int,
+        uid: str,
+        *,
+        amount: Money | None = None,
+        pay: str | None = None,
+        data: Any = None,
+        remark: str = "",
+        order_id: str | None = None,
+        own_number: str = "",
+        actor: str = "system",
+    ) -> Order[Any]:
+        """Create an order. It will be carried on whatever happens to this process; ``forward`` does so at once.
+
+        Atomic. Idempotent: the same id (or ``own_number``) with the same content returns the stored order.
+
+        Args:
+            order_type: of a registered business.
+            uid: the user, 1 to 128 characters.
+            amount: the price; None or 0 where there is nothing to pay.
+            pay: the channel that it is paid through: ``wallet``, the name of another channel, or ``gateway`` for
+                your own gateway, whose payments you tell by ``record_payment``.
+            data: the business's own data, as its type wants it.
+            remark: a text for people, at most 1,024 characters.
+            order_id: from ``new_order_id``; made here if it is not given.
+            own_number: your own or a third party's number, from which the id is made.
+            actor: who creates it, for the journal.
+
+        Raises:
+            InvalidValue: an argument is not of its form.
+            ConfigError: the type is not registered, or there is no such channel.
+            OrderExists: the id stands for another content.
+        """
+        self._ready()
+        check_uid(uid)
+        business = self._business(order_type)
+        legs = plan_legs(amount, pay, self.channels)
+        if own_number:
+            made = ids.id_from_own_number(order_type, uid, own_number)
+            if order_id not in {None, made}:
+                raise InvalidValue(f"order_id {order_id} and own_number {own_number!r} do not belong together")
+            order_id = made
+        elif order_id is None:
+            order_id = self._make_id(uid)
+        else:
+            check_id(order_id, uid)
+        stamp = self.recorder.stamp(actor)
+        fact = created_fact(business, uid, amount, legs, data, remark, own_number, stamp.at_us)
+        # An order that waits for its payer is free; one that its creator can carry on at once is held by the insert.
+        waits = bool(legs) and legs[0].channel == GATEWAY
+        holder = None if waits else self.membership.incarnation
+        due_at_us = fact.deadline_at_us if waits else stamp.at_us + self.lease_us
+        order = await self.recorder.create(order_id, fact, stamp, holder, due_at_us)
+        if holder is not None and order.version == 1 and order.holder == holder and order.updated_at_us == stamp.at_us:
+            self._granted.add(order_id)
+        order._decode = business.decode
+        return order
+
+    async def forward(self, order: Order[Any] | str) -> Order[Any]:
+        """Carry an order as far as it goes now. Anyone may call it, any number of times, after any crash.
+
+        An order that somebody alive is carrying right now is returned as it is, without an error.
+
+        Args:
+            order: the order, or its id.
+
+        Raises:
+            OrderNotFound: there is none.
+            ConfigError: its type is not registered here.
+            Unavailable: the store did not answer; the order stays due.
+        """
+        self._ready()
+        order_id = order if isinstance(order, str) else order.id
+        if order_id in self._active:
+            return await self.get(order_id)
+        self._active.add(order_id)
+        try:
+            if order_id in self._granted and isinstance(order, Order):
+                self._granted.discard(order_id)
+            else:
+                order = await self._take_hold(order_id)
+                if order.holder != self.membership.incarnation or order.is_final:
+                    return order
+            return await self.journey.forward(order)
+        except HoldLost:
+            return await self.get(order_id)
+        finally:
+            self._active.discard(order_id)
+
+    async def record_payment(
+        self,
+        order_id: str,
+        amount: Money,
+        *,
+        reference: str,
+        channel: str = GATEWAY,
+        actor: str = "system",
+        cause: str = "",
+    ) -> Order[Any]:
+        """Record a verified payment, whatever state the order is in; the order goes on by itself.
+
+        Atomic: paid and due in one transaction, durable when this returns. Answer your payment provider then.
+        Idempotent: by (channel, reference). A payment that was not asked for so (another amount, an order that has
+        ended, a second time under another reference) is kept with the order, never dropped.
+
+        Args:
+            order_id: which order.
+            amount: how much came.
+            reference: the provider's own number of the payment.
+            channel: through which it came.
+            actor: who says so.
+            cause: what told us, for instance the notification's number.
+
+        Raises:
+            OrderNotFound: there is no such order.
+            InvalidValue: an empty reference, or a negative amount.
+        """
+        self._ready()
+        if not reference or amount.amount_minor <= 0:
+            raise InvalidValue(f"a payment has a reference and an amount above 0, not {reference!r} and {amount}")
+        check_text("reference", reference, 128)
+        ids.check_order_id(order_id)
+
+        def decide(order: Order[Any]) -> Sequence[Fact]:
+            return payment_facts(order, channel, amount, reference, self.recorder.delivery_deadline_us(order))
+
+        order = await self.recorder.record_from_outside(order_id, decide, self.recorder.stamp(actor, cause=cause))
+        self.sweeper.wake()
+        return order
+
+    async def notify(self, channel: str, body: bytes, headers: Mapping[str, str]) -> Order[Any]:
+        """Take a channel's notification: verify it, then record the payment that it tells of.
+
+        Raises:
+            BadNotification: it is not signed by the channel; nothing in it is believed.
+        """
+        self._ready()
+        notification = self.journey.channel(channel).verify(body, headers)
+        return await self.record_payment(
+            notification.order_id, notification.amount, reference=notification.reference, channel=channel, actor=channel
+        )
+
+    async def hint(self, order_id: str) -> bool:
+        """Have an order looked at soon, by whoever serves its type; False if nothing is due for it."""
+        self._ready()
+        ids.check_order_id(order_id)
+        hinted = await self.ports.store.hint(order_id, self.clock.now_us())
+        self.sweeper.wake()
+        return hinted
+
+    async def resume(self, order_id: str, *, actor: str, reason: str) -> Order[Any]:
+        """Send a stuck order on from where it had stopped. An operator's action: actor and reason are journaled.
+
+        Raises:
+            IllegalTransition: the order is not stuck.
+        """
+        self._ready()
+        for name, text in (("actor", actor), ("reason", reason)):
+            if not text.strip():
+                raise UsageError(f"an operator's action needs an {name}: who you are, and why, is journaled")
+            check_text(name, text, 256)
+        ids.check_order_id(order_id)
+
+        def decide(order: Order[Any]) -> Sequence[Fact]:
+            return (Resumed(deadline_at_us=self.recorder.delivery_deadline_us(order)),)
+
+        order = await self.recorder.record_from_outside(order_id, decide, self.recorder.stamp(actor, reason))
+        self.sweeper.wake()
+        return order
+
+    # ---- looking --------------------------------------------------------------------------------------------------
+
+    async def get(self, order_id: str) -> Order[Any]:
+        """The order as committed last.
+
+        Raises:
+            OrderNotFound: there is none.
+            InvalidValue: this is no order id.
+        """
+        self._ready()
+        ids.check_order_id(order_id)
+        order = await self.ports.store.get(order_id)
+        business = self.businesses.get(order.type)
+        if business is not None:
+            order._decode = business.decode
+        return order
+
+    async def journal(self, order_id: str) -> Sequence[Entry]:
+        """The order's journal, oldest first."""
+        self._ready()
+        ids.check_order_id(order_id)
+        return await self.ports.store.entries(order_id)
+
+    async def list(self, query: Query | None = None, **conditions: Any) -> Page:
+        """Orders that satisfy a ``Query``, given whole or as its fields: ``list(uid="user-7", descending=True)``."""
+        self._ready()
+        return await self.ports.store.list(query or Query(**conditions))
+
+    async def explain(self, order_id: str) -> Explanation:
+        """What happens to an order next, when, and why not yet."""
+        self._ready()
+        ids.check_order_id(order_id)
+        order = await self.ports.store.get(order_id)
+        workers = await self.ports.workers.names()
+        return explain(order, self.clock.now_us(), workers, self.businesses.get(order.type))
+
+    async def sweep(self) -> int:
+        """Carry everything that is due here and now; returns how many orders were looked at."""
+        self._ready()
+        return await self.sweeper.sweep()
+
+    # ---- inside ---------------------------------------------------------------------------------------------------
+
+    def _ready(self) -> None:
+        if self._pid is None:
+            raise UsageError("this App is not started: use `async with app:` or `await app.start()` first")
+        if self._pid != os.getpid():
+            raise WrongThread("this App was started before a fork: make and start a new App in the child process")
+        forbid_nesting()
+
+    def _business(self, order_type: int) -> Business[Any]:
+        business = self.businesses.get(order_type)
+        if business is None:
+            known = ", ".join(map(str, sorted(self.businesses))) or "none"
+            raise ConfigError(f"order type {order_type!r} is not registered here; registered: {known}")
+        return business
+
+    def _make_id(self, uid: str) -> str:
+        bits = int.from_bytes(self.entropy(7), "big") >> (56 - ids.RANDOM_BITS)
+        return ids.id_by_time(self.clock.now_us(), bits, ids.slot_of_uid(uid))
+
+    async def _take_hold(self, order_id: str) -> Order[Any]:
+        self._granted.discard(order_id)
+        order = await self.get(order_id)
+        if order.is_final:
+            return order
+        self._business(order.type)
+        return await self.ports.store.hold(order_id, self.membership.incarnation, self.clock.now_us() + self.lease_us)
+
+    async def _claim(self, limit: int) -> Sequence[Order[Any]]:
+        if not self.businesses:
+            return ()
+        now_us = self.clock.now_us()
+        orders = await self.ports.store.claim(
+            sorted(self.businesses), self.membership.incarnation, now_us, now_us + self.lease_us, limit
+        )
+        # Orders that a task of this process is carrying right now only had their lease renewed.
+        return [order for order in orders if order.id not in self._active]
+
+    async def _carry_claimed(self, order: Order[Any]) -> None:
+        if order.id in self._active:
+            return
+        self._active.add(order.id)
+        self._granted.discard(order.id)
+        try:
+            await self.journey.forward(order)
+        finally:
+            self._active.discard(order.id)
+
+    async def _hint_waiting(self, uid: str) -> None:
+        page = await self.ports.store.list(Query(uid=uid, stages=(Stage.CREATED,), limit=100))
+        for order in page.orders:
+            await self.ports.store.hint(order.id, self.clock.now_us())
+        self.sweeper.wake()

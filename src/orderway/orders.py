@@ -1,0 +1,124 @@
+"""What an order is made from: checking what the caller asked for, and the fact that begins the order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+from orderway.core.facts import Created
+from orderway.core.ids import check_order_id, slot_of_order, slot_of_uid
+from orderway.core.journal import compact_json
+from orderway.core.money import Money
+from orderway.core.payment import GATEWAY, Leg
+from orderway.errors import ConfigError, InvalidValue
+from orderway.ports.business import Business
+from orderway.ports.channel import Channel
+
+__all__ = ["check_id", "check_uid", "created_fact", "plan_legs"]
+
+UID_CHARACTERS = 128
+OWN_NUMBER_CHARACTERS = 128
+REMARK_CHARACTERS = 1_024
+DATA_CHARACTERS = 65_536
+MICROSECOND = timedelta(microseconds=1)
+
+
+def check_uid(uid: str) -> None:
+    """Refuse what cannot be a uid.
+
+    Raises:
+        InvalidValue: not text of 1 to 128 characters, or text that cannot be written as UTF-8.
+    """
+    if not isinstance(uid, str) or not 1 <= len(uid) <= UID_CHARACTERS:
+        raise InvalidValue(f"uid {str(uid)[:40]!r}: text of 1 to {UID_CHARACTERS} characters is expected")
+    check_text("uid", uid, UID_CHARACTERS)
+
+
+def check_text(name: str, text: str, most: int) -> None:
+    """Refuse text that is too long, or that no database can keep.
+
+    Raises:
+        InvalidValue: says which argument, and what is allowed.
+    """
+    if len(text) > most:
+        raise InvalidValue(f"{name} has {len(text)} characters, {most} are allowed")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InvalidValue(f"{name} holds a lone surrogate, which is no character") from None
+    if "\x00" in text:
+        raise InvalidValue(f"{name} holds a NUL character, which databases cannot keep")
+
+
+def check_id(order_id: str, uid: str) -> None:
+    """Refuse an order id that does not belong to this user.
+
+    Raises:
+        InvalidValue: it is no order id, or it names another slot than the uid's.
+    """
+    check_order_id(order_id)
+    if slot_of_order(order_id) != slot_of_uid(uid):
+        raise InvalidValue(f"order id {order_id} was not made for uid {uid!r}: make it with new_order_id(type, uid)")
+
+
+def plan_legs(amount: Money | None, pay: str | None, channels: Mapping[str, Channel]) -> tuple[Leg, ...]:
+    """The legs that an order is paid in; none where there is nothing to pay.
+
+    Raises:
+        InvalidValue: a negative amount, or no way to pay it.
+        ConfigError: no channel of that name.
+    """
+    if amount is None or not amount:
+        return ()
+    if amount.amount_minor < 0:
+        raise InvalidValue(f"an order's amount cannot be negative: {amount}")
+    if pay is None:
+        raise InvalidValue(f"{amount} is to be paid, but not how: give pay=, one of {_known(channels)}")
+    if pay != GATEWAY and pay not in channels:
+        raise ConfigError(f"pay={pay!r}: no channel is called so; this App has {_known(channels)}")
+    return (Leg(0, pay, amount.amount_minor, amount.currency),)
+
+
+def created_fact(
+    business: Business[Any],
+    uid: str,
+    amount: Money | None,
+    legs: tuple[Leg, ...],
+    data: Any,
+    remark: str,
+    own_number: str,
+    now_us: int,
+) -> Created:
+    """The fact that begins the order, with the fingerprint of what was asked for.
+
+    Raises:
+        InvalidValue: an argument is not of its form; says which, what was found and what is allowed.
+    """
+    text = business.encode(data)
+    check_text("data", text, DATA_CHARACTERS)
+    if remark:
+        check_text("remark", remark, REMARK_CHARACTERS)
+    if own_number:
+        check_text("own_number", own_number, OWN_NUMBER_CHARACTERS)
+    amount_minor, currency = (amount.amount_minor, amount.currency) if amount is not None else (0, "XXX")
+    asked = [business.order_type, uid, amount_minor, currency, [leg.channel for leg in legs], own_number, text]
+    lasts = business.pay_within if legs else business.retry.deadline
+    return Created(
+        order_type=business.order_type,
+        uid=uid,
+        amount_minor=amount_minor,
+        currency=currency,
+        legs=legs,
+        deadline_at_us=now_us + lasts // MICROSECOND,
+        fingerprint=sha256(compact_json(asked).encode()).hexdigest(),
+        own_number=own_number,
+        remark=remark,
+        data=text,
+    )
+
+
+def _known(channels: Mapping[str, Channel]) -> str:
+    return ", ".join(sorted({GATEWAY, *channels}))

@@ -1,0 +1,193 @@
+"""Recording facts: stamp them, chain them, write them with the row, and settle races with facts from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from orderway.core import journal
+from orderway.core.facts import Created, Ended, Fact, Finished
+from orderway.core.journal import Entry, Stamp
+from orderway.core.order import Order, Stage
+from orderway.errors import HoldLost, StaleOrder
+from orderway.ports.business import Business, Retry
+from orderway.ports.clock import Clock
+from orderway.ports.store import Change, Statement, Store
+
+__all__ = ["HOOK_OF", "MICROSECOND", "Decide", "Recorder"]
+
+MICROSECOND = timedelta(microseconds=1)
+
+Decide = Callable[[Order[Any]], Sequence[Fact]]
+"""Which facts follow for an order as it stands; asked again when the order changed in between."""
+
+HOOK_OF: dict[Stage, tuple[str, type[Fact]]] = {
+    Stage.DELIVERED: ("finished", Finished),
+    Stage.CANCELLING: ("ended", Ended),
+    Stage.REJECTING: ("ended", Ended),
+    Stage.CLOSING: ("ended", Ended),
+    Stage.FAILING: ("ended", Ended),
+}
+"""The stages that owe a closing hook: the hook's name, and the fact that marks its success."""
+
+_MOST_RACES = 100
+
+
+class Recorder:
+    """Writes facts. The only code that calls ``Store.create`` and ``Store.record``.
+
+    Args:
+        store: where to.
+        businesses: those served here, by order type.
+        clock: for the instants.
+        entropy: gives so many random bytes.
+        lease_us: how long a held order may be left alone before it is looked at again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        businesses: Mapping[int, Business[Any]],
+        clock: Clock,
+        entropy: Callable[[int], bytes],
+        lease_us: int,
+    ) -> None:
+        self.store = store
+        self.businesses = businesses
+        self.clock = clock
+        self.entropy = entropy
+        self.lease_us = lease_us
+
+    def stamp(self, actor: str = journal.SYSTEM, reason: str = "", cause: str = "") -> Stamp:
+        """A stamp for facts that are recorded now."""
+        noise = self.entropy(24).hex()
+        return Stamp(self.clock.now_us(), noise[:16], noise[16:], actor, reason, cause)
+
+    async def create(
+        self, order_id: str, fact: Created, stamp: Stamp, holder: int | None, due_at_us: int
+    ) -> Order[Any]:
+        """Write a new order; returns it, or the one that had been created before with the same content.
+
+        Raises:
+            OrderExists: the id stands for another content.
+        """
+        order, entry = journal.begin(order_id, fact, stamp)
+        order.holder = holder
+        order.due_at_us = due_at_us
+        return await self.store.create(order, entry)
+
+    async def record(
+        self,
+        order: Order[Any],
+        decide: Decide,
+        *,
+        due_in_us: int | None = None,
+        statements: Sequence[Statement] = (),
+    ) -> Order[Any]:
+        """Write what follows an effect: only while this order's holder still holds it.
+
+        A holder that loses a race against a fact from outside, but still holds the order, reads it again and records
+        on top of that; it never repeats the effect.
+
+        Args:
+            order: as read, held.
+            decide: the facts that follow for it.
+            due_in_us: let go of the order, to be looked at again in this time; None keeps the hold.
+            statements: the user's own, written in the same transaction.
+
+        Raises:
+            HoldLost: another worker has the order now.
+        """
+        for race in range(_MOST_RACES):
+            facts = decide(order)
+            if race and not all(order.allows(type(fact)) for fact in facts):
+                return order  # what came from outside has moved the order on: go on from there
+            if not facts:
+                return order
+            change = self.change(order, facts, due_in_us=due_in_us, statements=statements)
+            try:
+                await self.store.record(change)
+            except StaleOrder:
+                order = await self.still_held(order)
+            else:
+                return change.order
+        raise StaleOrder(f"order {order.id} changed {_MOST_RACES} times in a row while a fact was to be recorded")
+
+    async def still_held(self, order: Order[Any]) -> Order[Any]:
+        """The order as it is now, if the same worker still holds it.
+
+        Raises:
+            HoldLost: it does not.
+        """
+        current = await self.store.get(order.id)
+        if current.holder is None or current.holder != order.holder:
+            raise HoldLost(
+                f"order {order.id} was taken over by another worker while this one worked on it", order_id=order.id
+            )
+        return current
+
+    def change(
+        self,
+        order: Order[Any],
+        facts: Sequence[Fact],
+        *,
+        due_in_us: int | None = None,
+        statements: Sequence[Statement] = (),
+    ) -> Change:
+        """The change that writes these facts (at least one) for a held order."""
+        stamp = self.stamp()
+        after, entries = self.chain(order, facts, stamp)
+        after.attempts = 0
+        after.last_error = ""
+        if after.is_final:
+            after.due_at_us = after.holder = None
+        elif due_in_us is None:
+            after.due_at_us = stamp.at_us + self.lease_us
+        else:
+            after.due_at_us, after.holder = stamp.at_us + due_in_us, None
+        return Change(after, entries, guard=order.holder, statements=statements)
+
+    async def record_from_outside(self, order_id: str, decide: Decide, stamp: Stamp) -> Order[Any]:
+        """Write what came from outside (a payment, an operator's action): any holder keeps its hold; due at once.
+
+        Raises:
+            OrderNotFound: there is no such order.
+            IllegalTransition: the order does not allow it.
+        """
+        for _ in range(_MOST_RACES):
+            order = await self.store.get(order_id)
+            facts = decide(order)
+            if not facts:
+                return order
+            after, entries = self.chain(order, facts, stamp)
+            after.attempts = 0
+            after.last_error = ""
+            after.due_at_us = None if after.is_final else stamp.at_us
+            try:
+                await self.store.record(Change(after, entries, keep_holder=True))
+            except StaleOrder:
+                continue
+            return after
+        raise StaleOrder(f"order {order_id} changed {_MOST_RACES} times in a row while a fact was to be recorded")
+
+    def chain(self, order: Order[Any], facts: Sequence[Fact], stamp: Stamp) -> tuple[Order[Any], list[Entry]]:
+        """The order after these facts, and their entries. Facts with no effect between them are recorded together."""
+        entries = []
+        for fact in facts:
+            order, entry = journal.record(order, fact, stamp)
+            entries.append(entry)
+        owed = HOOK_OF.get(order.stage)
+        if owed is not None:
+            business = self.businesses.get(order.type)
+            # Where nobody waits for the closing hook, no commit is spent on it. A type served elsewhere may have one.
+            if business is not None and not business.overrides(owed[0]):
+                order, entry = journal.record(order, owed[1](), stamp)
+                entries.append(entry)
+        return order, entries
+
+    def delivery_deadline_us(self, order: Order[Any]) -> int:
+        """Until when an order is tried that is paid, or resumed, now."""
+        business = self.businesses.get(order.type)
+        retry = business.retry if business is not None else Retry()
+        return self.clock.now_us() + retry.deadline // MICROSECOND

@@ -1,0 +1,99 @@
+"""The sweeper: finds orders that are due, and carries them forward. It is what makes the row a promise."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from orderway.core.order import Order
+from orderway.errors import OrderwayError, Unavailable
+from orderway.ports.clock import Clock
+
+__all__ = ["Sweeper"]
+
+logger = logging.getLogger("orderway")
+
+
+class Sweeper:
+    """Claims due orders in batches and forwards them, at most so many at once.
+
+    Args:
+        claim: takes hold of at most so many due orders of the types served here.
+        forward: carries one claimed order on.
+        clock: for the waiting.
+        most_at_once: bound on orders in hand; also bounds the memory.
+        poll_s: how often the store is asked for due orders when nobody wakes the sweeper.
+    """
+
+    def __init__(
+        self,
+        claim: Callable[[int], Awaitable[Sequence[Order[Any]]]],
+        forward: Callable[[Order[Any]], Awaitable[Any]],
+        clock: Clock,
+        most_at_once: int = 256,
+        poll_s: float = 0.5,
+    ) -> None:
+        self._claim = claim
+        self._forward = forward
+        self._clock = clock
+        self._most_at_once = most_at_once
+        self._poll_s = poll_s
+        self._wake = asyncio.Event()
+        self._in_hand: set[asyncio.Task[None]] = set()
+        self.forwarded = 0
+
+    def wake(self) -> None:
+        """Look for due orders now."""
+        self._wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sweep until stopped; then let the orders in hand come to their next stop."""
+        while not stop.is_set():
+            self._wake.clear()
+            try:
+                await self.sweep_once()
+            except Unavailable as error:
+                logger.warning("sweeping failed, will be tried again: %s", error)
+            await self._clock.wait(self._wake, self._poll_s)
+        await self.drain()
+
+    async def sweep_once(self) -> int:
+        """Claim what is due, as far as there are free hands, and start forwarding it; returns how many orders."""
+        free = self._most_at_once - len(self._in_hand)
+        if free <= 0:
+            return 0
+        orders = await self._claim(free)
+        for order in orders:
+            task = asyncio.create_task(self._carry(order, full=len(orders) == free))
+            self._in_hand.add(task)
+            task.add_done_callback(self._in_hand.discard)
+        return len(orders)
+
+    async def sweep(self) -> int:
+        """Claim and forward until nothing is due any more; returns how many orders were looked at."""
+        total = 0
+        while True:
+            started = await self.sweep_once()
+            if not started and not self._in_hand:
+                return total
+            total += started
+            if self._in_hand:
+                await asyncio.wait(self._in_hand, return_when=asyncio.FIRST_COMPLETED)
+
+    async def drain(self) -> None:
+        """Wait for the orders in hand."""
+        while self._in_hand:
+            await asyncio.wait(self._in_hand)
+
+    async def _carry(self, order: Order[Any], *, full: bool) -> None:
+        try:
+            await self._forward(order)
+            self.forwarded += 1
+        except OrderwayError as error:
+            # The row still says when to look again: nothing is lost, whatever went wrong here.
+            logger.warning("order %s could not be forwarded now: %s", order.id, error)
+        finally:
+            if full:
+                self._wake.set()  # there may be more than one batch
