@@ -20,6 +20,10 @@ class Gate:
         self._taken = False
         self._queue: deque[asyncio.Future[None]] = deque()
 
+    def __len__(self) -> int:
+        """How many wait to be let in."""
+        return len(self._queue)
+
     async def acquire(self) -> None:
         """Wait until it is free, and take it. A caller that is cancelled does not keep it."""
         with self._mutex:

@@ -1,0 +1,46 @@
+"""The conformance suites: what every adapter of a port must do, as test classes to inherit from.
+
+A test file of an adapter gives a fixture ``backend`` and one empty class per port::
+
+    from orderway.testing.conformance import Backend, LedgerConformance, StoreConformance
+
+    @pytest.fixture
+    async def backend(tmp_path) -> AsyncIterator[Backend]: ...
+
+    class TestStore(StoreConformance): ...
+    class TestLedger(LedgerConformance): ...
+
+The backend must be empty at the start of each test. Needs pytest and pytest-asyncio.
+"""
+
+import pytest
+
+_SUITES = (
+    "creating",
+    "due",
+    "ledger",
+    "listing",
+    "races",
+    "racing",
+    "recording",
+    "sequence",
+    "transactions",
+    "workers",
+)
+pytest.register_assert_rewrite(*(f"{__name__}.{suite}" for suite in _SUITES))  # before they are imported
+
+from orderway.testing.conformance.backend import PROCESSES, Backend, Connection  # noqa: E402
+from orderway.testing.conformance.ledger import LedgerConformance  # noqa: E402
+from orderway.testing.conformance.sequence import SequenceConformance  # noqa: E402
+from orderway.testing.conformance.store import StoreConformance  # noqa: E402
+from orderway.testing.conformance.workers import WorkersConformance  # noqa: E402
+
+__all__ = [
+    "PROCESSES",
+    "Backend",
+    "Connection",
+    "LedgerConformance",
+    "SequenceConformance",
+    "StoreConformance",
+    "WorkersConformance",
+]

@@ -1,0 +1,108 @@
+"""One racer: ``python -m orderway.testing.conformance.racer URL SHARDS``, driven by lines on standard input.
+
+Each race is two lines: a JSON object that names the action (answered when the racer stands ready), then ``go``
+(answered with what came of it). The process ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from orderway.adapters import Ports, open_ports
+from orderway.errors import InsufficientBalance, OrderwayError
+from orderway.testing.conformance.builders import NOW_US, make_change, make_order, make_posting, paid
+
+Run = Callable[[], Awaitable[dict[str, Any]]]
+
+
+async def create(ports: Ports, given: dict[str, Any]) -> Run:
+    """Create the order with the id and remark that are given."""
+    made, entry = make_order(given["uid"], order_id=given["order_id"], remark=given["remarks"][given["racer"]])
+
+    async def run() -> dict[str, Any]:
+        return {"digest": (await ports.store.create(made, entry)).digest}
+
+    return run
+
+
+async def record(ports: Ports, given: dict[str, Any]) -> Run:
+    """Record ``Paid``, with a reference of this racer, on the version read before the start."""
+    before = await ports.store.get(given["order_id"])
+    change = make_change(before, paid(before, reference=f"racer-{given['racer']}"))
+
+    async def run() -> dict[str, Any]:
+        await ports.store.record(change)
+        return {"digest": change.order.digest}
+
+    return run
+
+
+async def claim(ports: Ports, given: dict[str, Any]) -> Run:
+    """Claim due orders as this racer's own worker."""
+    holder = given["holders"][given["racer"]]
+
+    async def run() -> dict[str, Any]:
+        claimed = await ports.store.claim([1], holder, NOW_US, given["due_at_us"], given["limit"])
+        return {"claimed": [each.id for each in claimed]}
+
+    return run
+
+
+async def debit(ports: Ports, given: dict[str, Any]) -> Run:
+    """Debit a wallet until it is empty."""
+
+    async def run() -> dict[str, Any]:
+        debits = 0
+        while True:
+            key = f"racer-{given['racer']}-{debits}"
+            try:
+                await ports.ledger.post(make_posting(given["uid"], -given["amount_minor"], key=key), NOW_US)
+            except InsufficientBalance:
+                return {"debits": debits}
+            debits += 1
+
+    return run
+
+
+async def sequence(ports: Ports, given: dict[str, Any]) -> Run:
+    """Draw numbers."""
+
+    async def run() -> dict[str, Any]:
+        return {"numbers": [await ports.sequence.next(given["name"]) for _ in range(given["count"])]}
+
+    return run
+
+
+ACTIONS: dict[str, Callable[[Ports, dict[str, Any]], Awaitable[Run]]] = {
+    each.__name__: each for each in (create, record, claim, debit, sequence)
+}
+
+
+async def main(url: str, shards: int) -> None:
+    """Open the database and race until standard input ends."""
+    ports = await open_ports(url, shards=shards)
+    try:
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            given = json.loads(line)
+            run = await ACTIONS[given["action"]](ports, given)
+            _say({"ready": given["action"]})
+            await asyncio.to_thread(sys.stdin.readline)
+            try:
+                _say(await run())
+            except OrderwayError as error:
+                _say({"error": error.code})
+    finally:
+        await ports.close()
+
+
+def _say(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))

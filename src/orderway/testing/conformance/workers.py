@@ -1,0 +1,66 @@
+"""What every workers' table must do."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from orderway.testing.conformance.backend import Backend
+
+__all__ = ["WorkersConformance"]
+
+LARGEST = 2**63 - 1
+
+
+@pytest.mark.asyncio
+class WorkersConformance:
+    """The contract of :class:`orderway.ports.workers.Workers`."""
+
+    async def test_joined_worker_is_seen_by_others_with_counter_zero(self, backend: Backend) -> None:
+        one, other = await backend.connect(), await backend.connect()
+        await one.workers.join(LARGEST, "shop-1")
+        await one.workers.join(7, "店铺 🛒 'two'")
+        assert await other.workers.counters() == {LARGEST: 0, 7: 0}
+        assert await other.workers.names() == {LARGEST: "shop-1", 7: "店铺 🛒 'two'"}
+
+    async def test_empty_table(self, backend: Backend) -> None:
+        workers = (await backend.connect()).workers
+        assert await workers.counters() == {}
+        assert await workers.names() == {}
+
+    async def test_joining_again_keeps_the_counter(self, backend: Backend) -> None:
+        workers = (await backend.connect()).workers
+        await workers.join(1, "shop")
+        assert await workers.beat(1) is True
+        await workers.join(1, "shop")
+        assert await workers.counters() == {1: 1}
+
+    async def test_beat_counts_up_this_worker_only(self, backend: Backend) -> None:
+        one, other = await backend.connect(), await backend.connect()
+        await one.workers.join(1, "a")
+        await one.workers.join(2, "b")
+        for _ in range(3):
+            assert await one.workers.beat(1) is True
+        assert await other.workers.counters() == {1: 3, 2: 0}
+
+    async def test_buried_worker_is_gone_and_told_so(self, backend: Backend) -> None:
+        one, other = await backend.connect(), await backend.connect()
+        await one.workers.join(1, "a")
+        await one.workers.join(2, "b")
+        await other.workers.bury(1)
+        await other.workers.bury(1)
+        assert await one.workers.beat(1) is False
+        assert await one.workers.counters() == {2: 0}
+        assert await one.workers.names() == {2: "b"}
+
+    async def test_beat_of_a_stranger_enters_nobody(self, backend: Backend) -> None:
+        workers = (await backend.connect()).workers
+        assert await workers.beat(99) is False
+        assert await workers.counters() == {}
+
+    async def test_concurrent_beats_are_all_counted(self, backend: Backend) -> None:
+        one, other = await backend.connect(), await backend.connect()
+        await one.workers.join(1, "a")
+        await asyncio.gather(*(each.workers.beat(1) for each in (one, other) * 50))
+        assert await one.workers.counters() == {1: 100}

@@ -1,0 +1,100 @@
+"""The memory adapters pass every conformance suite, as one shard and as three."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from orderway.errors import Unavailable
+from orderway.memory import MemoryDatabase, MemoryLedger, MemorySequence, MemoryStore, MemoryWorkers
+from orderway.testing.conformance import (
+    Backend,
+    Connection,
+    LedgerConformance,
+    SequenceConformance,
+    StoreConformance,
+    WorkersConformance,
+)
+
+
+class MemoryBackend:
+    """One memory database; a connection is a set of adapters of its own."""
+
+    url = "memory://"
+    capabilities: frozenset[str] = frozenset()
+
+    def __init__(self, shards: int) -> None:
+        self.shards = shards
+        self.database = MemoryDatabase(shards)
+
+    async def connect(self) -> Connection:
+        store = MemoryStore(self.database)
+        await store.start()
+        return Connection(
+            store, MemoryWorkers(self.database), MemoryLedger(self.database), MemorySequence(self.database)
+        )
+
+    async def execute(self, sql: str) -> None:
+        self.database.goods.execute(sql)
+
+    async def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+        return self.database.goods.execute(sql).fetchall()
+
+
+@pytest.fixture(params=[1, 3], ids=["1-shard", "3-shards"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    return MemoryBackend(request.param)
+
+
+class TestStore(StoreConformance):
+    pass
+
+
+class TestWorkers(WorkersConformance):
+    pass
+
+
+class TestLedger(LedgerConformance):
+    pass
+
+
+class TestSequence(SequenceConformance):
+    pass
+
+
+async def test_event_loops_of_two_threads_share_a_database() -> None:
+    database = MemoryDatabase()
+    await MemoryWorkers(database).join(1, "shop")
+
+    async def beat() -> list[bool]:
+        return await asyncio.gather(*(MemoryWorkers(database).beat(1) for _ in range(500)))
+
+    in_threads = [asyncio.to_thread(asyncio.run, beat()) for _ in range(2)]
+    answers = await asyncio.gather(beat(), *in_threads)
+    assert answers == [[True] * 500] * 3
+    assert await MemoryWorkers(database).counters() == {1: 1500}
+
+
+async def test_cancelled_writers_do_not_keep_the_gate() -> None:
+    database = MemoryDatabase()
+    workers = MemoryWorkers(database)
+    async with MemoryStore(database).transaction(10):
+        waiting = [asyncio.create_task(workers.join(n, "waiting")) for n in range(3)]
+        while len(database.gate) < 3:
+            await asyncio.sleep(0)
+        waiting[0].cancel()
+        waiting[2].cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    await workers.join(9, "after")
+    assert sorted(await workers.counters()) == [1, 9]
+
+
+async def test_no_transaction_begins_while_another_one_has_the_database() -> None:
+    store = MemoryStore(MemoryDatabase())
+    async with store.transaction(10):
+        with pytest.raises(Unavailable):
+            await store.transaction(0.01).__aenter__()
+    async with store.transaction(10) as transaction:
+        assert await transaction.fetch("SELECT 1") == [(1,)]
