@@ -88,8 +88,7 @@ def slot_of_order(order_id: str) -> int:
         InvalidValue: this is no order id.
     """
     check_order_id(order_id)
-    a, b, c = order_id[-4:-1].encode().translate(_VALUES)
-    return (a * 62 + b) * 62 + c
+    return _slot(order_id)
 
 
 def check_order_id(order_id: str) -> None:
@@ -104,6 +103,13 @@ def check_order_id(order_id: str) -> None:
         raise InvalidValue(f"{order_id[:40]!r} is no order id: 20, 22 or 26 letters and digits are expected")
     if _check_character(order_id[:-1]) != order_id[-1]:
         raise InvalidValue(f"{order_id} is no order id: its check character does not match, a character is mistyped")
+    if _slot(order_id) >= SLOTS:
+        raise InvalidValue(f"{order_id} is no order id: its slot is not in 0..{SLOTS - 1}")
+
+
+def _slot(order_id: str) -> int:
+    a, b, c = order_id[-4:-1].encode().translate(_VALUES)
+    return (a * 62 + b) * 62 + c
 
 
 def _complete(head: str, slot: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
 
 from orderway.errors import InvalidValue
 
@@ -13,6 +13,9 @@ __all__ = ["MAX_MINOR", "Currency", "Money", "currency", "define_currency"]
 MAX_MINOR = 2**63 - 1
 """The largest amount of any kind: it fits a signed 64-bit column in every database."""
 
+_MAX_DIGITS = 20
+# Of our own, for the caller's decimal context may round; what does not fit exactly is refused.
+_EXACT = Context(prec=64, traps=[InvalidOperation, Inexact])
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{1,15}")
 
 
@@ -100,7 +103,7 @@ class Money:
         if type(self.amount_minor) is not int:
             raise InvalidValue(f"an amount is an integer of minor units, not {self.amount_minor!r}")
         if not -MAX_MINOR <= self.amount_minor <= MAX_MINOR:
-            raise InvalidValue(f"amount {self.amount_minor} is beyond 2**63-1 minor units")
+            raise InvalidValue(f"an amount of {self.amount_minor.bit_length()} bits is beyond 2**63-1 minor units")
         if self.currency not in _CURRENCIES:
             currency(self.currency)
 
@@ -116,14 +119,21 @@ class Money:
             InvalidValue: not a number, or more decimals than the currency has.
         """
         exponent = currency(code).exponent
-        if isinstance(amount, bool | float):
-            raise InvalidValue(f"{amount!r}: give the amount as text, integer or Decimal, not as {type(amount).__name__}")
+        if isinstance(amount, bool) or not isinstance(amount, str | int | Decimal):
+            raise InvalidValue(
+                f"{amount!r}: give the amount as text, integer or Decimal, not as {type(amount).__name__}"
+            )
         try:
-            minor = Decimal(amount).scaleb(exponent)
+            major = Decimal(amount)
+            if not major.is_finite() or major.adjusted() > _MAX_DIGITS:
+                raise InvalidOperation
+            minor = major.scaleb(exponent, _EXACT)
             if minor != minor.to_integral_value():
-                raise InvalidValue(f"{amount} {code}: the currency has {exponent} decimals")
-        except InvalidOperation:
-            raise InvalidValue(f"{amount!r} is not an amount of {code}") from None
+                raise Inexact
+        except DecimalException as error:
+            shown = amount if isinstance(amount, str) else f"{Decimal(amount):.40}"
+            problem = f"has {exponent} decimals" if isinstance(error, Inexact) else "has no such amount"
+            raise InvalidValue(f"{shown[:40]!r}: {code} {problem}") from None
         return cls(int(minor), code)
 
     def __add__(self, other: Money) -> Money:
@@ -146,7 +156,7 @@ class Money:
 
     def __str__(self) -> str:
         exponent = currency(self.currency).exponent
-        return f"{Decimal(self.amount_minor).scaleb(-exponent):,.{exponent}f} {self.currency}"
+        return f"{Decimal(self.amount_minor).scaleb(-exponent, _EXACT):,.{exponent}f} {self.currency}"
 
     def _same(self, other: Money) -> Money:
         if self.currency != other.currency:
