@@ -1,0 +1,235 @@
+"""``blocking.App``: the same App for callers without an event loop (Django, Flask, scripts).
+
+One event loop runs in a thread of its own, with the asynchronous App in it; there is no second implementation. Many
+threads may call one ``blocking.App``: their operations share commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from orderway import app as asynchronous
+from orderway.core.journal import Entry
+from orderway.core.money import Money
+from orderway.core.order import Order
+from orderway.core.payment import GATEWAY
+from orderway.delivery import forbid_nesting
+from orderway.errors import UsageError, WrongThread
+from orderway.explain import Explanation
+from orderway.ports.business import Business
+from orderway.ports.ledger import StatementLine
+from orderway.ports.store import Page, Query
+from orderway.wallet import Wallet
+
+__all__ = ["App", "BlockingWallet"]
+
+T = TypeVar("T")
+
+
+class BlockingWallet:
+    """``Wallet`` for callers without an event loop; the same methods."""
+
+    def __init__(self, wallet: Wallet, call: Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]) -> None:
+        self._wallet = wallet
+        self._call = call
+
+    def top_up(self, uid: str, money: Money, *, key: str, memo: str = "") -> bool:
+        """See ``Wallet.top_up``."""
+        return bool(self._call(lambda: self._wallet.top_up(uid, money, key=key, memo=memo)))
+
+    def debit(self, uid: str, money: Money, *, key: str, memo: str = "") -> bool:
+        """See ``Wallet.debit``."""
+        return bool(self._call(lambda: self._wallet.debit(uid, money, key=key, memo=memo)))
+
+    def balance(self, uid: str, currency: str) -> Money:
+        """See ``Wallet.balance``."""
+        balance: Money = self._call(lambda: self._wallet.balance(uid, currency))
+        return balance
+
+    def statement(
+        self, uid: str, currency: str, *, after: int = 0, limit: int = 50
+    ) -> tuple[Sequence[StatementLine], int | None]:
+        """See ``Wallet.statement``."""
+        page: tuple[Sequence[StatementLine], int | None] = self._call(
+            lambda: self._wallet.statement(uid, currency, after=after, limit=limit)
+        )
+        return page
+
+
+class App:
+    """An App whose methods wait for their result. Arguments and methods as ``orderway.App``.
+
+    Calls on an event loop's own thread, and use after a fork, raise ``WrongThread`` instead of hanging.
+
+    >>> with App("memory://") as app:
+    ...     app.clock is not None
+    True
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.inner = asynchronous.App(*arguments, **options)
+        self.wallet = BlockingWallet(self.inner.wallet, self._call)
+        self._opening: AbstractContextManager[BlockingPortal] | None = None
+        self._portal: BlockingPortal | None = None
+        self._pid = os.getpid()
+
+    def register(self, business: Business[Any]) -> None:
+        """See ``orderway.App.register``."""
+        self.inner.register(business)
+
+    def start(self) -> None:
+        """Start the loop's thread and the App in it. Idempotent."""
+        if self._portal is not None:
+            return
+        self._guard()
+        self._opening = start_blocking_portal("asyncio")
+        self._portal = self._opening.__enter__()
+        self._pid = os.getpid()
+        try:
+            self._portal.call(self.inner.start)
+        except BaseException:
+            self._stop_loop()
+            raise
+
+    def close(self) -> None:
+        """Close the App and end the loop's thread. Idempotent."""
+        if self._portal is None:
+            return
+        self._guard()
+        try:
+            self._portal.call(self.inner.close)
+        finally:
+            self._stop_loop()
+
+    def __enter__(self) -> App:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def clock(self) -> Any:
+        """The App's clock."""
+        return self.inner.clock
+
+    def new_order_id(self, order_type: int, uid: str) -> str:
+        """See ``orderway.App.new_order_id``."""
+        return self.inner.new_order_id(order_type, uid)
+
+    def order_id_from(self, order_type: int, uid: str, own_number: str) -> str:
+        """See ``orderway.App.order_id_from``."""
+        return self.inner.order_id_from(order_type, uid, own_number)
+
+    def next_order_id(self, order_type: int, uid: str) -> str:
+        """See ``orderway.App.next_order_id``."""
+        return self._call(lambda: self.inner.next_order_id(order_type, uid))
+
+    def create(
+        self,
+        order_type: int,
+        uid: str,
+        *,
+        amount: Money | None = None,
+        pay: str | None = None,
+        data: Any = None,
+        remark: str = "",
+        order_id: str | None = None,
+        own_number: str = "",
+        actor: str = "system",
+    ) -> Order[Any]:
+        """See ``orderway.App.create``."""
+        return self._call(
+            lambda: self.inner.create(
+                order_type,
+                uid,
+                amount=amount,
+                pay=pay,
+                data=data,
+                remark=remark,
+                order_id=order_id,
+                own_number=own_number,
+                actor=actor,
+            )
+        )
+
+    def forward(self, order: Order[Any] | str) -> Order[Any]:
+        """See ``orderway.App.forward``."""
+        return self._call(lambda: self.inner.forward(order))
+
+    def record_payment(
+        self,
+        order_id: str,
+        amount: Money,
+        *,
+        reference: str,
+        channel: str = GATEWAY,
+        actor: str = "system",
+        cause: str = "",
+    ) -> Order[Any]:
+        """See ``orderway.App.record_payment``."""
+        return self._call(
+            lambda: self.inner.record_payment(
+                order_id, amount, reference=reference, channel=channel, actor=actor, cause=cause
+            )
+        )
+
+    def notify(self, channel: str, body: bytes, headers: Mapping[str, str]) -> Order[Any]:
+        """See ``orderway.App.notify``."""
+        return self._call(lambda: self.inner.notify(channel, body, headers))
+
+    def hint(self, order_id: str) -> bool:
+        """See ``orderway.App.hint``."""
+        return self._call(lambda: self.inner.hint(order_id))
+
+    def resume(self, order_id: str, *, actor: str, reason: str) -> Order[Any]:
+        """See ``orderway.App.resume``."""
+        return self._call(lambda: self.inner.resume(order_id, actor=actor, reason=reason))
+
+    def get(self, order_id: str) -> Order[Any]:
+        """See ``orderway.App.get``."""
+        return self._call(lambda: self.inner.get(order_id))
+
+    def journal(self, order_id: str) -> Sequence[Entry]:
+        """See ``orderway.App.journal``."""
+        return self._call(lambda: self.inner.journal(order_id))
+
+    def list(self, query: Query | None = None, **conditions: Any) -> Page:
+        """See ``orderway.App.list``."""
+        return self._call(lambda: self.inner.list(query, **conditions))
+
+    def explain(self, order_id: str) -> Explanation:
+        """See ``orderway.App.explain``."""
+        return self._call(lambda: self.inner.explain(order_id))
+
+    def sweep(self) -> int:
+        """See ``orderway.App.sweep``."""
+        return self._call(self.inner.sweep)
+
+    def _call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        self._guard()
+        forbid_nesting()  # here, in the caller's context: the loop's thread does not know of the open transaction
+        if self._portal is None:
+            raise UsageError("this App is not started: use `with app:` or `app.start()` first")
+        result: T = self._portal.call(make)
+        return result
+
+    def _guard(self) -> None:
+        if self._pid != os.getpid():
+            raise WrongThread("this App was made before a fork: make and start a new App in the child process")
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        raise WrongThread("a blocking call on an event loop's thread would stop the loop: use orderway.App there")
+
+    def _stop_loop(self) -> None:
+        opening, self._opening, self._portal = self._opening, None, None
+        if opening is not None:
+            opening.__exit__(None, None, None)
