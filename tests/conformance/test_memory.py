@@ -82,8 +82,9 @@ async def test_cancelled_writers_do_not_keep_the_gate() -> None:
     workers = MemoryWorkers(database)
     async with MemoryStore(database).transaction(10):
         waiting = [asyncio.create_task(workers.join(n, "waiting")) for n in range(3)]
-        while len(database.gate) < 3:
+        for _ in range(3):
             await asyncio.sleep(0)
+        assert len(database.gate) == 3
         waiting[0].cancel()
         waiting[2].cancel()
     await asyncio.gather(*waiting, return_exceptions=True)

@@ -27,7 +27,9 @@ async def pages(store: Store, **conditions: Any) -> AsyncIterator[list[Order[Any
     page = await store.list(Query(**conditions))
     yield list(page.orders)
     while page.next is not None:
-        page = await store.list(Query(after=page.next, **conditions))
+        cursor = page.next
+        page = await store.list(Query(after=cursor, **conditions))
+        assert page.next != cursor, "the cursor stands still"
         yield list(page.orders)
 
 
