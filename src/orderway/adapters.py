@@ -1,8 +1,10 @@
-"""The adapters: which database a URL means. The only place that knows them."""
+"""Adapters by URL: the only place that knows them. Each is imported when it is asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from orderway.errors import ConfigError
 from orderway.ports.ledger import Ledger
@@ -13,9 +15,9 @@ from orderway.ports.workers import Workers
 __all__ = ["Ports", "open_ports", "ports_for"]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports of one database, opened and closed together."""
+    """The ports over one database."""
 
     store: Store
     workers: Workers
@@ -23,28 +25,63 @@ class Ports:
     sequence: Sequence
 
     async def start(self) -> None:
-        """Open the database."""
+        """Open the database; see ``Store.start``."""
         await self.store.start()
 
     async def close(self) -> None:
-        """Release it."""
+        """Finish what was accepted, and close it. Idempotent."""
         await self.store.close()
 
 
-def ports_for(url: str, *, shards: int = 1) -> Ports:
-    """The ports that a URL means, not yet started."""
-    if url == "memory://":
-        from orderway.memory import MemoryDatabase, MemoryLedger, MemorySequence, MemoryStore, MemoryWorkers
-
-        database = MemoryDatabase(shards=shards)
-        return Ports(
-            MemoryStore(database), MemoryWorkers(database), MemoryLedger(database), MemorySequence(database)
-        )
-    raise ConfigError(f"{url!r}: memory:// is allowed")
-
-
-async def open_ports(url: str, *, shards: int = 1) -> Ports:
-    """The ports that a URL means, started."""
-    ports = ports_for(url, shards=shards)
+async def open_ports(url: str, *, shards: int | None = 1, **options: Any) -> Ports:
+    """The ports for a URL, started. See ``ports_for``."""
+    ports = ports_for(url, shards=shards, **options)
     await ports.start()
     return ports
+
+
+def ports_for(url: str, *, shards: int | None = 1, **options: Any) -> Ports:
+    """The ports for a URL, not started yet.
+
+    Args:
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, or ``memory://`` (a fresh one each time).
+        shards: how many shards a database has; None for as many as there are in it.
+        options: of the database, for instance ``lock_timeout_s``.
+
+    Raises:
+        ConfigError: no database goes by this URL.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in _SCHEMES:
+        allowed = ", ".join(f"{name}://" for name in sorted(_SCHEMES))
+        raise ConfigError(f"{url!r} is no database that Orderway knows: {allowed} are allowed")
+    return _SCHEMES[scheme](url, rest, shards, options)
+
+
+def _sqlite(url: str, rest: str, shards: int | None, options: dict[str, Any]) -> Ports:
+    from orderway.sql.dialects.sqlite import SqliteDatabase
+    from orderway.sql.ledger import SqlLedger
+    from orderway.sql.sequence import SqlSequence
+    from orderway.sql.store import SqlStore
+    from orderway.sql.workers import SqlWorkers
+
+    path = rest.removeprefix("/")
+    if not rest.startswith("/") or not path or path == ":memory:":
+        raise ConfigError(
+            f"{url!r} names no file: sqlite:///relative.db or sqlite:////absolute.db are allowed, and memory://"
+            " where nothing needs to be kept"
+        )
+    database = SqliteDatabase(path, shards=shards, **options)
+    return Ports(SqlStore(database), SqlWorkers(database), SqlLedger(database), SqlSequence(database))
+
+
+def _memory(url: str, rest: str, shards: int | None, options: dict[str, Any]) -> Ports:
+    from orderway.memory import MemoryDatabase, MemoryLedger, MemorySequence, MemoryStore, MemoryWorkers
+
+    if rest or options:
+        raise ConfigError(f"{url!r}: only memory:// is allowed, without a name and without options")
+    database = MemoryDatabase(shards=1 if shards is None else shards)
+    return Ports(MemoryStore(database), MemoryWorkers(database), MemoryLedger(database), MemorySequence(database))
+
+
+_SCHEMES: dict[str, Callable[[str, str, int | None, dict[str, Any]], Ports]] = {"memory": _memory, "sqlite": _sqlite}

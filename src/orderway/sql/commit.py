@@ -1,0 +1,123 @@
+"""Group commit: operations that arrive while one transaction is in flight go together into the next one.
+
+No timer is involved: an idle database commits at once, a busy one in ever larger groups, so that the cost of an order
+falls under load. Each caller is told the outcome of its own operation, after the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from orderway.errors import Unavailable, WrongThread
+from orderway.sql.operations import Operation
+
+__all__ = ["Begin", "GroupCommit"]
+
+T = TypeVar("T")
+Batch = list[Operation[Any]]
+Begin = Callable[[Batch, Callable[[Batch], None]], None]
+"""Starts one transaction for a batch, elsewhere; calls the given function on the loop's thread when it is over."""
+
+
+class GroupCommit:
+    """Groups operations in front of one connection; the same for writes and for reads.
+
+    Bounded: once ``most_waiting`` operations are accepted and wait, further callers stand in line outside (first
+    come, first served). An accepted operation runs even if its caller is cancelled; one that stands in line does not.
+
+    Args:
+        begin: runs a batch; never called again before the one before is over.
+        largest_batch: at most this many operations a transaction.
+        most_waiting: the bound.
+    """
+
+    def __init__(self, begin: Begin, *, largest_batch: int = 1024, most_waiting: int = 8192) -> None:
+        self._begin = begin
+        self._largest_batch = largest_batch
+        self._most_waiting = most_waiting
+        self._loop = asyncio.get_running_loop()
+        self._pid = os.getpid()
+        self._waiting: deque[Operation[Any]] = deque()
+        self._line: deque[Operation[Any]] = deque()
+        self._flushing = False
+        self._closed = False
+        self._idle: asyncio.Event = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many accepted operations wait for the next transaction."""
+        return len(self._waiting)
+
+    @property
+    def in_line(self) -> int:
+        """How many callers wait for their operation to be accepted."""
+        return len(self._line)
+
+    def submit(self, operation: Operation[T]) -> asyncio.Future[T]:
+        """Have an operation done; the future gives its outcome once that is durable.
+
+        Raises:
+            Unavailable: the database is closed; nothing was done.
+            WrongThread: used after a fork, or from another event loop.
+        """
+        if self._closed or os.getpid() != self._pid:
+            raise self._refusal()
+        future: asyncio.Future[T] = self._loop.create_future()
+        operation.future = future
+        if len(self._waiting) < self._most_waiting and not self._line:
+            self._waiting.append(operation)
+        else:
+            self._line.append(operation)
+        if not self._flushing:
+            self._flushing = True
+            self._idle.clear()
+            # Not at once: whoever else is ready in this turn of the loop comes along.
+            self._loop.call_soon(self._flush)
+        return future
+
+    async def close(self) -> None:
+        """Refuse what comes from now on and what stands in line; finish what was accepted. Idempotent."""
+        self._closed = True
+        while self._line:
+            future = self._line.popleft().future
+            if not future.done():
+                future.set_exception(self._refusal())
+        await self._idle.wait()
+
+    def _flush(self) -> None:
+        waiting = self._waiting
+        if len(waiting) <= self._largest_batch:
+            batch = list(waiting)
+            waiting.clear()
+        else:
+            batch = [waiting.popleft() for _ in range(self._largest_batch)]
+        while self._line and len(waiting) < self._most_waiting:
+            operation = self._line.popleft()
+            if not operation.future.done():
+                waiting.append(operation)
+        self._begin(batch, self._landed)
+
+    def _landed(self, batch: Batch) -> None:
+        if self._waiting:
+            self._flush()  # first, so that the database works while the callers below do
+        else:
+            self._flushing = False
+            self._idle.set()
+        for operation in batch:
+            future = operation.future
+            if future.done():  # its caller was cancelled
+                continue
+            if operation.error is None:
+                future.set_result(operation.result)
+            else:
+                future.set_exception(operation.error)
+
+    def _refusal(self) -> Exception:
+        if os.getpid() != self._pid:
+            return WrongThread("the database was opened before this process was forked: open it anew after the fork")
+        return Unavailable("the database is closed: nothing was done")

@@ -1,0 +1,64 @@
+"""What the adapters of this package need of a database, whatever its dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import MetaData
+from sqlalchemy.sql import Select
+from sqlalchemy.sql.selectable import CompoundSelect
+
+from orderway.core.order import Order
+from orderway.ports.store import Transaction
+from orderway.sql.operations import Claim, Operation
+from orderway.sql.shards import ShardMap
+from orderway.sql.tables import DatabaseTables, ShardTables, database_tables, shard_tables
+
+__all__ = ["Database", "Query", "Tables"]
+
+T = TypeVar("T")
+Query = Select[Any] | CompoundSelect[Any]
+
+
+class Tables:
+    """All tables of a database with this shard map."""
+
+    def __init__(self, shards: ShardMap) -> None:
+        self.metadata = MetaData()
+        self.common: DatabaseTables = database_tables(self.metadata)
+        self.shards: Sequence[ShardTables] = [shard_tables(self.metadata, n) for n in range(len(shards))]
+
+
+class Database(Protocol):
+    """One database. Everything raises ``Unavailable`` when it does not answer."""
+
+    @property
+    def shards(self) -> ShardMap:
+        """The shard map stored in it."""
+
+    @property
+    def tables(self) -> Tables:
+        """Its tables."""
+
+    async def start(self) -> None:
+        """Connect; make the tables where there are none, and check them."""
+
+    async def close(self) -> None:
+        """Finish what was accepted, and disconnect. Idempotent."""
+
+    def write(self, operation: Operation[T]) -> Awaitable[T]:
+        """Have an operation done by the writer, in a group commit."""
+
+    def get(self, order_id: str) -> Awaitable[Order[Any]]:
+        """Read an order, together with others that are asked for at the same time."""
+
+    async def has_due(self, claim: Claim) -> bool:
+        """True if this claim would find anything; costs no write."""
+
+    async def fetch(self, query: Query) -> Sequence[Sequence[Any]]:
+        """Run a query, out of the way of ``get`` and of the writer; returns all rows."""
+
+    def transaction(self, time_limit_s: float) -> AbstractAsyncContextManager[Transaction]:
+        """As ``Store.transaction``."""

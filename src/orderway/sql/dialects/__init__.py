@@ -1,0 +1,1 @@
+"""One package per database: its connections, its hot statements written by hand, its errors."""

@@ -1,0 +1,214 @@
+"""One SQLite file as a database: a writer, two readers, and a thread for the user's own transactions."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy.dialects import sqlite
+
+from orderway.core.order import Order
+from orderway.errors import ConfigError, Unavailable, WrongThread
+from orderway.sql.commit import GroupCommit
+from orderway.sql.database import Query, Tables
+from orderway.sql.dialects.sqlite.connect import ConnectionFactory, connect
+from orderway.sql.dialects.sqlite.errors import unavailable
+from orderway.sql.dialects.sqlite.lock import FileLock, LockTimeout
+from orderway.sql.dialects.sqlite.reader import Reader
+from orderway.sql.dialects.sqlite.schema import Stored, prepare
+from orderway.sql.dialects.sqlite.threads import BatchThread
+from orderway.sql.dialects.sqlite.transaction import SqliteTransaction, TransactionThread
+from orderway.sql.dialects.sqlite.writer import Writer
+from orderway.sql.dialects.sqlite.writes import Writes
+from orderway.sql.operations import Claim, Fetch, Get, Operation
+from orderway.sql.shards import ShardMap
+
+__all__ = ["SqliteDatabase"]
+
+T = TypeVar("T")
+
+
+class SqliteDatabase:
+    """A SQLite file. Bound to the event loop that it is started on; any number of them may be open at once.
+
+    Args:
+        path: the file; ``<path>-lock`` beside it is the lock between processes.
+        shards: how many shards; None for as many as the file has, one in a new file.
+        lock_timeout_s: how long a write waits for other processes and for transactions of the user's own.
+        largest_batch: at most this many operations a transaction.
+        most_waiting: past this many waiting operations, callers stand in line.
+        factory: the class of the connections that write; tests give one that fails.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        shards: int | None = None,
+        lock_timeout_s: float = 10.0,
+        largest_batch: int = 1024,
+        most_waiting: int = 8192,
+        factory: ConnectionFactory = sqlite3.Connection,
+    ) -> None:
+        if shards is not None:
+            ShardMap.even(shards)  # refuses a wrong number before anything is opened
+        self._path = Path(path).absolute()
+        self._wanted_shards = shards
+        self._lock_timeout_s = lock_timeout_s
+        self._largest_batch = largest_batch
+        self._most_waiting = most_waiting
+        self._factory = factory
+        self._engine: _Engine | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    @property
+    def shards(self) -> ShardMap:
+        """The shard map stored in it."""
+        return self._open().stored.shards
+
+    @property
+    def tables(self) -> Tables:
+        """Its tables."""
+        return self._open().tables
+
+    @property
+    def writer(self) -> GroupCommit:
+        """The group commit in front of the writer."""
+        return self._open().commits
+
+    async def start(self) -> None:
+        """Open the file, making it where there is none, and check its schema and shard map. Idempotent.
+
+        Raises:
+            ConfigError: it cannot be opened, or has another shard map; SchemaTooNew: a newer package made it.
+            Unavailable: it was locked for too long.
+        """
+        if self._engine is not None:
+            return
+        stored = await asyncio.to_thread(self._prepare)
+        self._engine = _Engine(self, stored)
+
+    async def close(self) -> None:
+        """Finish what was accepted, and disconnect. Idempotent."""
+        engine, self._engine = self._engine, None
+        if engine is not None and engine.pid == os.getpid():
+            await engine.close()
+
+    def write(self, operation: Operation[T]) -> asyncio.Future[T]:
+        """Have an operation done by the writer, in a group commit."""
+        return (self._engine or self._open()).commits.submit(operation)
+
+    def get(self, order_id: str) -> asyncio.Future[Order[Any]]:
+        """Read an order, together with others that are asked for at the same time."""
+        engine = self._open()
+        engine.stored.shards.of_order(order_id)  # refuses what is no order id, before others share its fate
+        return engine.gets.submit(Get(order_id))
+
+    async def has_due(self, claim: Claim) -> bool:
+        """True if this claim would find anything; costs no write."""
+        engine = self._open()
+        for sql, parameters in engine.writes.orders.due_queries(claim, 1):
+            if await engine.gets.submit(Fetch(sql, parameters)):
+                return True
+        return False
+
+    async def fetch(self, query: Query) -> Sequence[Sequence[Any]]:
+        """Run a query, out of the way of ``get`` and of the writer; returns all rows."""
+        compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+        parameters = [compiled.params[name] for name in compiled.positiontup or ()]
+        return await self._open().scans.submit(Fetch(str(compiled), parameters))
+
+    @asynccontextmanager
+    async def transaction(self, time_limit_s: float) -> AsyncIterator[SqliteTransaction]:
+        """As ``Store.transaction``."""
+        transaction = SqliteTransaction(self._open().transactions, time_limit_s)
+        try:
+            await transaction.begin()
+            yield transaction
+        finally:
+            await transaction.end()
+
+    def connect(self) -> sqlite3.Connection:
+        """A connection for writing."""
+        return connect(self._path, busy_timeout_s=self._lock_timeout_s, factory=self._factory)
+
+    def connect_reader(self) -> sqlite3.Connection:
+        """A connection for reading."""
+        connection = connect(self._path, busy_timeout_s=self._lock_timeout_s)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    def lock(self) -> FileLock:
+        """A lock object for one more thread that writes."""
+        return FileLock(self._path.with_name(f"{self._path.name}-lock"))
+
+    def _prepare(self) -> Stored:
+        try:
+            lock = self.lock()
+        except OSError as error:
+            raise ConfigError(f"{self._path} cannot be opened: {error.strerror}; its folder must exist") from error
+        try:
+            lock.acquire(self._lock_timeout_s)
+            try:
+                connection = self.connect()
+                try:
+                    return prepare(connection, self._wanted_shards, str(self._path))
+                finally:
+                    connection.close()
+            finally:
+                lock.release()
+        except (LockTimeout, sqlite3.OperationalError) as error:
+            raise unavailable(error) from error
+        except sqlite3.DatabaseError as error:
+            raise ConfigError(f"{self._path} cannot be used: {error}") from error
+        finally:
+            lock.close()
+
+    def _open(self) -> _Engine:
+        engine = self._engine
+        if engine is None:
+            raise Unavailable(f"{self._path} is not open: nothing was done")
+        if engine.pid != os.getpid():
+            raise WrongThread(f"{self._path} was opened before this process was forked: open it anew after the fork")
+        return engine
+
+
+class _Engine:
+    """The threads of an open file."""
+
+    def __init__(self, database: SqliteDatabase, stored: Stored) -> None:
+        self.pid = os.getpid()
+        self.stored = stored
+        self.tables = Tables(stored.shards)
+        self.writes = Writes(stored.shards, stored.epoch)
+        timeout_s = database._lock_timeout_s
+        self._writer = Writer(database.connect, database.lock(), timeout_s, self.writes)
+        self._readers = [Reader(database.connect_reader, self.writes.orders) for _ in range(2)]
+        runs = (self._writer.run, self._readers[0].run, self._readers[1].run)
+        names = ("orderway-writer", "orderway-reader", "orderway-scanner")
+        self._threads = [BatchThread(name, run) for name, run in zip(names, runs, strict=True)]
+        bounds = {"largest_batch": database._largest_batch, "most_waiting": database._most_waiting}
+        self.commits, self.gets, self.scans = (GroupCommit(thread.begin, **bounds) for thread in self._threads)
+        self.transactions = TransactionThread(database.connect, database.lock(), timeout_s, self.writes)
+
+    async def close(self) -> None:
+        for group in (self.commits, self.gets, self.scans):
+            await group.close()
+        for thread in self._threads:
+            await thread.close()
+        await self.transactions.close()
+        self._writer.close()
+        for reader in self._readers:
+            reader.close()
+
+
+_DIALECT = sqlite.dialect(paramstyle="qmark")

@@ -1,0 +1,114 @@
+"""The ledger in a SQL database."""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+from sqlalchemy import func, select
+
+from orderway.core.journal import compact_json
+from orderway.core.money import MAX_MINOR
+from orderway.errors import InvalidValue
+from orderway.ports.ledger import WALLET, Line, Posting, StatementLine
+from orderway.sql.database import Database
+from orderway.sql.operations import Post
+from orderway.sql.tables import ShardTables
+
+__all__ = ["SqlLedger"]
+
+
+class SqlLedger:
+    """The ``Ledger`` port; see there for what each method promises."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def post(self, posting: Posting, at_us: int) -> bool:
+        """Apply a posting; True if it was applied now, False if it had been applied before."""
+        check(posting)
+        return await self._database.write(Post(posting, fingerprint(posting), secrets.token_hex(8), at_us))
+
+    async def find(self, uid: str, key: str) -> Posting | None:
+        """The posting applied under this key, or None."""
+        tables = self._tables(uid)
+        posting, line = tables.postings.c, tables.lines.c
+        rows = await self._database.fetch(
+            select(posting.currency, posting.memo, line.account, line.amount_minor)
+            .join_from(
+                tables.postings, tables.lines, (line.uid == posting.uid) & (line.key == posting.key)
+            )
+            .where(posting.uid == uid, posting.key == key)
+            .order_by(line.number)
+        )
+        if not rows:
+            return None
+        return Posting(key, uid, rows[0][0], tuple(Line(row[2], row[3]) for row in rows), rows[0][1])
+
+    async def balance(self, uid: str, currency: str) -> int:
+        """The wallet's balance in minor units; 0 for a user that has none."""
+        account = self._tables(uid).accounts.c
+        rows = await self._database.fetch(
+            select(account.balance_minor).where(account.uid == uid, account.currency == currency)
+        )
+        return int(rows[0][0]) if rows else 0
+
+    async def statement(
+        self, uid: str, currency: str, after: int = 0, limit: int = 50
+    ) -> tuple[Sequence[StatementLine], int | None]:
+        """Movements of a wallet, oldest first, and the cursor of the next page."""
+        if after < 0 or limit < 1:
+            raise InvalidValue(f"after={after}, limit={limit}: a cursor is never negative, a limit at least 1")
+        tables = self._tables(uid)
+        posting = tables.postings.c
+        rows = await self._database.fetch(
+            select(
+                posting.key, posting.moved_minor, posting.balance_minor, posting.memo, posting.at_us, posting.movement
+            )
+            .where(posting.uid == uid, posting.currency == currency, posting.movement > after)
+            .order_by(posting.movement)
+            .limit(limit + 1)
+        )
+        page = [StatementLine(*row[:5]) for row in rows[:limit]]
+        return page, rows[limit - 1][5] if len(rows) > limit else None
+
+    async def trial_balance(self) -> Mapping[str, Mapping[str, int]]:
+        """Per currency, the sum of each account kind."""
+        sums: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+        for tables in self._database.tables.shards:
+            account, line = tables.accounts.c, tables.lines.c
+            wallets = select(account.currency, func.sum(account.balance_minor)).group_by(account.currency)
+            house = select(line.currency, line.account, func.sum(line.amount_minor)).where(line.account != WALLET)
+            for currency, total in await self._database.fetch(wallets):
+                sums[currency][WALLET] += int(total)
+            for currency, name, total in await self._database.fetch(house.group_by(line.currency, line.account)):
+                sums[currency][name] += int(total)
+        return {currency: dict(accounts) for currency, accounts in sums.items()}
+
+    def _tables(self, uid: str) -> ShardTables:
+        return self._database.tables.shards[self._database.shards.of_uid(uid)]
+
+
+def check(posting: Posting) -> None:
+    """Refuse a posting that no ledger may apply.
+
+    Raises:
+        InvalidValue: too few lines, a sum other than zero, an unknown account, or an amount beyond 64 bits.
+    """
+    amounts = [line.amount_minor for line in posting.lines]
+    if len(amounts) < 2 or sum(amounts) != 0:
+        raise InvalidValue(f"posting {posting.key}: at least two lines that add up to zero are needed, not {amounts}")
+    for line in posting.lines:
+        if line.account != WALLET and not line.account.startswith("house:"):
+            raise InvalidValue(f"posting {posting.key}: account {line.account!r} is neither 'wallet' nor 'house:...'")
+        if abs(line.amount_minor) > MAX_MINOR:
+            raise InvalidValue(f"posting {posting.key}: an amount exceeds 2**63-1 minor units")
+
+
+def fingerprint(posting: Posting) -> str:
+    """SHA-256 over all that a posting says."""
+    lines = [[line.account, line.amount_minor] for line in posting.lines]
+    content = [posting.key, posting.uid, posting.currency, lines, posting.memo]
+    return sha256(compact_json(content).encode()).hexdigest()

@@ -1,0 +1,195 @@
+"""What the writer is asked to do: one small object an operation, which carries its caller's future and its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+from orderway.core.journal import Entry
+from orderway.core.order import Order
+from orderway.ports.ledger import Posting
+from orderway.ports.store import Change
+
+__all__ = [
+    "Beat",
+    "Bury",
+    "Claim",
+    "Create",
+    "Fetch",
+    "Get",
+    "Hint",
+    "Hold",
+    "Join",
+    "NextBlock",
+    "Operation",
+    "Post",
+    "Postpone",
+    "Record",
+]
+
+T = TypeVar("T")
+
+
+class Operation(Generic[T]):
+    """One operation. Whoever runs it sets ``result`` or ``error``; the group commit then tells ``future``."""
+
+    __slots__ = ("error", "future", "result")
+
+    future: asyncio.Future[T]
+    result: T
+    error: Exception | None
+
+    def __init__(self) -> None:
+        self.error = None
+
+
+class Create(Operation[Order[Any]]):
+    """Insert an order with its first entry."""
+
+    __slots__ = ("entry", "order")
+
+    def __init__(self, order: Order[Any], entry: Entry) -> None:
+        self.order = order
+        self.entry = entry
+        self.error = None
+
+
+class Record(Operation[None]):
+    """Write a change."""
+
+    __slots__ = ("change",)
+
+    def __init__(self, change: Change) -> None:
+        self.change = change
+        self.error = None
+
+
+class Hold(Operation[Order[Any]]):
+    """Take hold of an order and read it."""
+
+    __slots__ = ("due_at_us", "holder", "order_id")
+
+    def __init__(self, order_id: str, holder: int, due_at_us: int) -> None:
+        super().__init__()
+        self.order_id = order_id
+        self.holder = holder
+        self.due_at_us = due_at_us
+
+
+class Claim(Operation[Sequence[Order[Any]]]):
+    """Take hold of due orders."""
+
+    __slots__ = ("due_at_us", "holder", "limit", "now_us", "types")
+
+    def __init__(self, types: Sequence[int], holder: int, now_us: int, due_at_us: int, limit: int) -> None:
+        super().__init__()
+        self.types = types
+        self.holder = holder
+        self.now_us = now_us
+        self.due_at_us = due_at_us
+        self.limit = limit
+
+
+class Postpone(Operation[bool]):
+    """Let go of an order until a time."""
+
+    __slots__ = ("attempts", "due_at_us", "holder", "last_error", "order_id", "version")
+
+    def __init__(
+        self, order_id: str, version: int, holder: int, due_at_us: int, attempts: int, last_error: str
+    ) -> None:
+        super().__init__()
+        self.order_id = order_id
+        self.version = version
+        self.holder = holder
+        self.due_at_us = due_at_us
+        self.attempts = attempts
+        self.last_error = last_error
+
+
+class Hint(Operation[bool]):
+    """Make an order due now."""
+
+    __slots__ = ("now_us", "order_id")
+
+    def __init__(self, order_id: str, now_us: int) -> None:
+        super().__init__()
+        self.order_id = order_id
+        self.now_us = now_us
+
+
+class Join(Operation[None]):
+    """Enter an incarnation."""
+
+    __slots__ = ("incarnation", "name")
+
+    def __init__(self, incarnation: int, name: str) -> None:
+        super().__init__()
+        self.incarnation = incarnation
+        self.name = name
+
+
+class Beat(Operation[bool]):
+    """Count an incarnation's counter up."""
+
+    __slots__ = ("incarnation",)
+
+    def __init__(self, incarnation: int) -> None:
+        super().__init__()
+        self.incarnation = incarnation
+
+
+class Bury(Operation[None]):
+    """Take an incarnation out."""
+
+    __slots__ = ("incarnation",)
+
+    def __init__(self, incarnation: int) -> None:
+        super().__init__()
+        self.incarnation = incarnation
+
+
+class Post(Operation[bool]):
+    """Apply a posting. ``write_id`` is random: it tells after a lost answer whether this very write happened."""
+
+    __slots__ = ("at_us", "fingerprint", "posting", "write_id")
+
+    def __init__(self, posting: Posting, fingerprint: str, write_id: str, at_us: int) -> None:
+        super().__init__()
+        self.posting = posting
+        self.fingerprint = fingerprint
+        self.write_id = write_id
+        self.at_us = at_us
+
+
+class NextBlock(Operation[int]):
+    """Take a block of a sequence's numbers; the result is the first one."""
+
+    __slots__ = ("name", "size")
+
+    def __init__(self, name: str, size: int) -> None:
+        super().__init__()
+        self.name = name
+        self.size = size
+
+
+class Get(Operation[Order[Any]]):
+    """Read an order."""
+
+    __slots__ = ("order_id",)
+
+    def __init__(self, order_id: str) -> None:
+        super().__init__()
+        self.order_id = order_id
+
+
+class Fetch(Operation[list[tuple[Any, ...]]]):
+    """Run a query in the database's own dialect."""
+
+    __slots__ = ("parameters", "sql")
+
+    def __init__(self, sql: str, parameters: Sequence[Any]) -> None:
+        super().__init__()
+        self.sql = sql
+        self.parameters = parameters

@@ -1,0 +1,184 @@
+"""Orders, legs and entries as rows, and back. Plain values only: drivers take them without converting them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from orderway.core.journal import Entry, compact_json
+from orderway.core.order import STATUS, Order, Stage
+from orderway.core.payment import Leg, LegState
+
+__all__ = [
+    "ENTRY_COLUMNS",
+    "INSERT_COLUMNS",
+    "LEG_COLUMNS",
+    "ORDER_COLUMNS",
+    "UPDATE_COLUMNS",
+    "entry_of",
+    "entry_row",
+    "insert_row",
+    "leg_row",
+    "orders_of",
+    "update_row",
+]
+
+INSERT_COLUMNS = (
+    *("id", "slot", "type", "uid", "stage", "status", "pay_status", "amount_minor", "currency", "data_text"),
+    *("remark", "own_number", "fingerprint", "steps", "why", "resume_stage", "created_at_us", "updated_at_us"),
+    *("deadline_at_us", "version", "digest", "due_at_us", "attempts", "holder", "last_error"),
+)
+UPDATE_COLUMNS = (
+    *("stage", "status", "pay_status", "data_text", "steps", "why", "resume_stage", "updated_at_us"),
+    *("deadline_at_us", "version", "digest", "due_at_us", "attempts", "last_error"),
+)
+"""What a fact can change, without the holder: that one may have to stay."""
+ORDER_COLUMNS = (
+    *("id", "type", "uid", "stage", "amount_minor", "currency", "data_text", "remark", "own_number"),
+    *("fingerprint", "steps", "why", "resume_stage", "created_at_us", "updated_at_us", "deadline_at_us"),
+    *("version", "digest", "due_at_us", "attempts", "holder", "last_error"),
+)
+LEG_COLUMNS = (
+    *("number", "channel", "amount_minor", "currency", "state", "attempt", "reference"),
+    *("authorized_minor", "captured_minor", "refunding_minor", "refunded_minor"),
+)
+ENTRY_COLUMNS = ("order_id", "version", "fact", "at_us", "write_id", "body", "private", "digest")
+
+# Enumerations as plain values: sqlite3 takes an exact str or int several times faster than a subclass.
+_STAGES = {stage: (stage.value, int(status)) for stage, status in STATUS.items()}
+_STAGE_OF = {stage.value: stage for stage in Stage}
+_LEG_STATE_OF = {state.value: state for state in LegState}
+_LEGS_AT = len(ORDER_COLUMNS)
+
+
+def insert_row(order: Order[Any], slot: int) -> tuple[Any, ...]:
+    """The values of ``INSERT_COLUMNS``."""
+    stage, status = _STAGES[order.stage]
+    return (
+        order.id,
+        slot,
+        order.type,
+        order.uid,
+        stage,
+        status,
+        order.pay_status if order.legs else 0,
+        order.amount_minor,
+        order.currency,
+        order.data_text,
+        order.remark,
+        order.own_number,
+        order.fingerprint,
+        compact_json(order.steps) if order.steps else "{}",
+        order.why,
+        None if order.resume_stage is None else order.resume_stage.value,
+        order.created_at_us,
+        order.updated_at_us,
+        order.deadline_at_us,
+        order.version,
+        order.digest,
+        order.due_at_us,
+        order.attempts,
+        order.holder,
+        order.last_error,
+    )
+
+
+def update_row(order: Order[Any]) -> tuple[Any, ...]:
+    """The values of ``UPDATE_COLUMNS``."""
+    stage, status = _STAGES[order.stage]
+    return (
+        stage,
+        status,
+        order.pay_status if order.legs else 0,
+        order.data_text,
+        compact_json(order.steps) if order.steps else "{}",
+        order.why,
+        None if order.resume_stage is None else order.resume_stage.value,
+        order.updated_at_us,
+        order.deadline_at_us,
+        order.version,
+        order.digest,
+        order.due_at_us,
+        order.attempts,
+        order.last_error,
+    )
+
+
+def leg_row(order_id: str, leg: Leg) -> tuple[Any, ...]:
+    """The values of ``order_id`` and ``LEG_COLUMNS``."""
+    return (
+        order_id,
+        leg.number,
+        leg.channel,
+        leg.amount_minor,
+        leg.currency,
+        leg.state.value,
+        leg.attempt,
+        leg.reference,
+        leg.authorized_minor,
+        leg.captured_minor,
+        leg.refunding_minor,
+        leg.refunded_minor,
+    )
+
+
+def entry_row(entry: Entry) -> tuple[Any, ...]:
+    """The values of ``ENTRY_COLUMNS``."""
+    return (
+        entry.order_id,
+        entry.version,
+        entry.fact,
+        entry.at_us,
+        entry.write_id,
+        entry.body,
+        entry.private,
+        entry.digest,
+    )
+
+
+def entry_of(row: Sequence[Any]) -> Entry:
+    """The entry in a row of ``ENTRY_COLUMNS``."""
+    return Entry(*row)
+
+
+def orders_of(rows: Iterable[Sequence[Any]]) -> dict[str, Order[Any]]:
+    """The orders, by id and in their rows' order, from rows of ``ORDER_COLUMNS`` joined to ``LEG_COLUMNS``.
+
+    An order with several legs comes as several rows, in the order of its legs; one without a leg has nulls there.
+    """
+    orders: dict[str, Order[Any]] = {}
+    for row in rows:
+        order = orders.get(row[0])
+        if order is None:
+            order = orders[row[0]] = _order_of(row)
+        if row[_LEGS_AT] is not None:
+            order.legs = (*order.legs, _leg_of(row[_LEGS_AT:]))
+    return orders
+
+
+def _order_of(row: Sequence[Any]) -> Order[Any]:
+    order_id, kind, uid, stage, amount_minor, currency, data_text, remark, own_number, fingerprint = row[:10]
+    steps, why, resume_stage = row[10:13]
+    return Order(
+        order_id,
+        kind,
+        uid,
+        _STAGE_OF[stage],
+        amount_minor,
+        currency,
+        (),
+        data_text,
+        remark,
+        own_number,
+        fingerprint,
+        {} if steps == "{}" else json.loads(steps),
+        why,
+        None if resume_stage is None else _STAGE_OF[resume_stage],
+        *row[13:_LEGS_AT],
+    )
+
+
+def _leg_of(row: Sequence[Any]) -> Leg:
+    number, channel, amount_minor, currency, state, *rest = row
+    return Leg(number, channel, amount_minor, currency, _LEG_STATE_OF[state], *rest)

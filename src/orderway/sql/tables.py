@@ -1,0 +1,257 @@
+"""The tables, portable over SQLite, PostgreSQL and MariaDB: one set a shard, and a few for the whole database.
+
+Instants are integers of microseconds (UTC); texts that are compared sort as bytes in every database.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects import mysql
+from sqlalchemy.types import TypeEngine
+
+__all__ = ["SCHEMA_VERSION", "DatabaseTables", "ShardTables", "database_tables", "shard_tables"]
+
+SCHEMA_VERSION = 1
+"""Of the tables made here; a database with a higher one was written by a newer package."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTables:
+    """The tables of one shard."""
+
+    orders: Table
+    legs: Table
+    journal: Table
+    accounts: Table
+    postings: Table
+    lines: Table
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseTables:
+    """The tables that a database has once."""
+
+    meta: Table
+    workers: Table
+    sequences: Table
+
+
+def database_tables(metadata: MetaData) -> DatabaseTables:
+    """``ow_meta`` (one row: schema version, shard map, epoch), ``ow_workers`` and ``ow_sequences``."""
+    meta = Table(
+        "ow_meta",
+        metadata,
+        Column("id", SmallInteger, primary_key=True, autoincrement=False),
+        Column("schema_version", Integer, nullable=False),
+        Column("epoch", BigInteger, nullable=False),
+        Column("shards", _long_text(), nullable=False),
+        CheckConstraint("id = 1"),
+    )
+    workers = Table(
+        "ow_workers",
+        metadata,
+        Column("incarnation", BigInteger, primary_key=True, autoincrement=False),
+        Column("name", _text(255), nullable=False),
+        Column("beats", BigInteger, nullable=False),
+    )
+    sequences = Table(
+        "ow_sequences",
+        metadata,
+        Column("name", _text(64), primary_key=True),
+        Column("next", BigInteger, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    return DatabaseTables(meta, workers, sequences)
+
+
+def shard_tables(metadata: MetaData, shard: int) -> ShardTables:
+    """The tables of the shard with this number."""
+    return ShardTables(
+        orders=_orders(metadata, f"ow_orders_{shard}"),
+        legs=_legs(metadata, f"ow_legs_{shard}"),
+        journal=_journal(metadata, f"ow_journal_{shard}"),
+        accounts=_accounts(metadata, f"ow_accounts_{shard}"),
+        postings=_postings(metadata, f"ow_postings_{shard}"),
+        lines=_lines(metadata, f"ow_lines_{shard}"),
+    )
+
+
+def _orders(metadata: MetaData, name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("id", _text(26), primary_key=True),
+        _number("slot", Integer),
+        _number("type", Integer),
+        Column("uid", _text(128), nullable=False),
+        Column("stage", _text(16), nullable=False),
+        _number("status", SmallInteger),
+        _number("pay_status", SmallInteger),
+        _number("amount_minor"),
+        Column("currency", _text(16), nullable=False),
+        Column("data_text", _long_text(), nullable=False),
+        Column("remark", _long_text(), nullable=False),
+        Column("own_number", _text(191), nullable=False),
+        Column("fingerprint", _text(64), nullable=False),
+        Column("steps", _long_text(), nullable=False),
+        Column("why", _long_text(), nullable=False),
+        Column("resume_stage", _text(16)),
+        _number("created_at_us"),
+        _number("updated_at_us"),
+        _number("deadline_at_us"),
+        _number("version"),
+        Column("digest", _text(64), nullable=False),
+        # From here on: operational columns, no part of the journal.
+        Column("due_at_us", BigInteger),
+        _number("attempts", Integer),
+        Column("holder", BigInteger),
+        Column("last_error", _long_text(), nullable=False),
+        CheckConstraint("amount_minor >= 0"),
+        *_fits(uid=128, own_number=191, currency=16),
+        Index(f"{name}_uid", "uid", "id"),
+        # Only unfinished work: status rides along so that the overview needs no look at the rows.
+        _partial(f"{name}_due", "status = 1 OR due_at_us IS NOT NULL", "type", "due_at_us", "status"),
+        _partial(f"{name}_status", "status <> 1 AND status <> 2", "status", "id"),
+        _partial(f"{name}_own_number", "own_number <> ''", "own_number", "id"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _legs(metadata: MetaData, name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("order_id", _text(26), nullable=False),
+        _number("number", SmallInteger),
+        Column("channel", _text(32), nullable=False),
+        _number("amount_minor"),
+        Column("currency", _text(16), nullable=False),
+        Column("state", _text(16), nullable=False),
+        _number("attempt", Integer),
+        Column("reference", _text(128), nullable=False),
+        _number("authorized_minor"),
+        _number("captured_minor"),
+        _number("refunding_minor"),
+        _number("refunded_minor"),
+        PrimaryKeyConstraint("order_id", "number"),
+        # Written as differences, so that no sum can overflow.
+        CheckConstraint("refunded_minor >= 0 AND refunding_minor >= 0 AND amount_minor >= 0"),
+        CheckConstraint("refunding_minor <= captured_minor - refunded_minor"),
+        CheckConstraint("captured_minor >= 0 AND captured_minor <= authorized_minor"),
+        *_fits(channel=32, reference=128, currency=16),
+        _partial(f"{name}_reference", "reference <> ''", "reference", "order_id"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _journal(metadata: MetaData, name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("order_id", _text(26), nullable=False),
+        _number("version"),
+        Column("fact", _text(32), nullable=False),
+        _number("at_us"),
+        Column("write_id", _text(32), nullable=False),
+        Column("body", _long_text(), nullable=False),
+        Column("private", _long_text()),
+        Column("digest", _text(64), nullable=False),
+        PrimaryKeyConstraint("order_id", "version"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _accounts(metadata: MetaData, name: str) -> Table:
+    """Wallets. ``movements`` counts what moved a wallet, and so numbers the lines of its statement."""
+    return Table(
+        name,
+        metadata,
+        Column("uid", _text(128), nullable=False),
+        Column("currency", _text(16), nullable=False),
+        _number("balance_minor"),
+        _number("movements"),
+        PrimaryKeyConstraint("uid", "currency"),
+        CheckConstraint("balance_minor >= 0"),
+        *_fits(uid=128, currency=16),
+        sqlite_with_rowid=False,
+    )
+
+
+def _postings(metadata: MetaData, name: str) -> Table:
+    """What was posted. Where the wallet was moved: by how much, which of its movements, and the balance after it."""
+    return Table(
+        name,
+        metadata,
+        Column("uid", _text(128), nullable=False),
+        Column("key", _text(128), nullable=False),
+        Column("currency", _text(16), nullable=False),
+        Column("memo", _long_text(), nullable=False),
+        Column("fingerprint", _text(64), nullable=False),
+        Column("write_id", _text(32), nullable=False),
+        _number("at_us"),
+        Column("moved_minor", BigInteger),
+        Column("movement", BigInteger),
+        Column("balance_minor", BigInteger),
+        PrimaryKeyConstraint("uid", "key"),
+        *_fits(uid=128, key=128, currency=16),
+        _partial(f"{name}_movement", "movement IS NOT NULL", "uid", "currency", "movement"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _lines(metadata: MetaData, name: str) -> Table:
+    """The sides of the postings; those of an account add up to its balance."""
+    return Table(
+        name,
+        metadata,
+        Column("uid", _text(128), nullable=False),
+        Column("key", _text(128), nullable=False),
+        _number("number", Integer),
+        Column("account", _text(64), nullable=False),
+        Column("currency", _text(16), nullable=False),
+        _number("amount_minor"),
+        PrimaryKeyConstraint("uid", "key", "number"),
+        *_fits(account=64),
+        sqlite_with_rowid=False,
+    )
+
+
+def _number(name: str, kind: type[TypeEngine[int]] = BigInteger) -> Column[int]:
+    return Column(name, kind, nullable=False, autoincrement=False)
+
+
+def _text(length: int) -> TypeEngine[str]:
+    """A text that is compared and indexed: by its bytes, in every database."""
+    kind = String(length).with_variant(String(length, collation="C"), "postgresql")
+    return kind.with_variant(mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+
+
+def _long_text() -> TypeEngine[str]:
+    return Text().with_variant(mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+
+
+def _fits(**lengths: int) -> list[CheckConstraint]:
+    """SQLite does not enforce the length of a VARCHAR: a check does."""
+    return [
+        CheckConstraint(f"length({column}) <= {length}").ddl_if(dialect="sqlite")
+        for column, length in lengths.items()
+    ]
+
+
+def _partial(name: str, condition: str, *columns: str) -> Index:
+    return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
