@@ -23,7 +23,7 @@ from orderway.explain import Explanation, explain
 from orderway.journey import Journey
 from orderway.membership import Membership
 from orderway.orders import check_id, check_text, check_uid, created_fact, plan_legs
-from orderway.payments import payment_facts
+from orderway.payments import Payments, payment_facts
 from orderway.ports.business import Business
 from orderway.ports.channel import Channel
 from orderway.ports.clock import Clock
@@ -83,7 +83,8 @@ class App:
         self.lease_us = int(dead_after_s * 1_000_000)
         self.recorder = Recorder(self.ports.store, self.businesses, self.clock, entropy, self.lease_us)
         jitter = random.Random(entropy(8))
-        self.journey = Journey(self.recorder, self.businesses, self.channels, jitter.random)
+        self.payments = Payments(self.channels)
+        self.journey = Journey(self.recorder, self.businesses, self.payments, jitter.random)
         self.membership = Membership(
             self.ports.workers,
             self.clock,
@@ -315,7 +316,7 @@ class App:
             BadNotification: it is not signed by the channel; nothing in it is believed.
         """
         self._ready()
-        notification = self.journey.channel(channel).verify(body, headers)
+        notification = self.payments.channel(channel).verify(body, headers)
         return await self.record_payment(
             notification.order_id, notification.amount, reference=notification.reference, channel=channel, actor=channel
         )

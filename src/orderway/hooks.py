@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ T = TypeVar("T")
 
 async def call(hook: Callable[..., Any], *arguments: Any) -> Any:
     """Call a hook and wait for its result; a plain ``def`` runs in a thread and gets a blocking delivery."""
-    if inspect.iscoroutinefunction(hook):
+    if _is_async(hook):
         return await hook(*arguments)
     if not any(isinstance(argument, Delivery) for argument in arguments):
         return await asyncio.to_thread(hook, *arguments)
@@ -33,6 +34,11 @@ async def call(hook: Callable[..., Any], *arguments: Any) -> Any:
             error = raised
     assert error is not None
     raise error
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_async(hook: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(hook)
 
 
 class BlockingTransaction:

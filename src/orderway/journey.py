@@ -38,11 +38,11 @@ from orderway.core.facts import (
 from orderway.core.order import Order, Stage
 from orderway.core.payment import GATEWAY, Leg, LegState
 from orderway.delivery import Delivery
-from orderway.errors import ConfigError, Declined, DeliveryFailed, HoldLost, OrderwayError, Unavailable
+from orderway.errors import DeliveryFailed, HoldLost, OrderwayError
 from orderway.hooks import call
-from orderway.payments import open_leg, payment_facts
+from orderway.payments import Payments, open_leg, payment_facts
 from orderway.ports.business import Business, Cancel, RetryIn
-from orderway.ports.channel import Captured, Channel, Charge, ClosedThere, NotFound, Outcome, Pending, Refused, Short
+from orderway.ports.channel import Captured, ClosedThere, Outcome, Pending, Refused, Short
 from orderway.ports.store import Statement
 from orderway.recorder import HOOK_OF, MICROSECOND, Decide, Recorder
 from orderway.run import Run
@@ -82,7 +82,7 @@ class Journey:
     Args:
         recorder: writes the facts.
         businesses: by order type.
-        channels: by name.
+        payments: asks the channels.
         random: gives numbers in [0, 1), for the jitter.
     """
 
@@ -90,12 +90,12 @@ class Journey:
         self,
         recorder: Recorder,
         businesses: Mapping[int, Business[Any]],
-        channels: Mapping[str, Channel],
+        payments: Payments,
         random: Callable[[], float],
     ) -> None:
         self.recorder = recorder
         self.businesses = businesses
-        self.channels = channels
+        self.payments = payments
         self.random = random
         self.steps: dict[Stage, Callable[[Run], Awaitable[Move | None]]] = {
             Stage.CREATED: self.pay,
@@ -158,37 +158,15 @@ class Journey:
 
     async def pay(self, run: Run) -> Move | None:
         """created: get the money, or find out that it will not come."""
-        order, leg = run.order, open_leg(run.order)
+        leg = open_leg(run.order)
         if leg is None:
             return record(Stuck(why="no_open_payment", error="no leg of this order can be paid any more"))
         if leg.channel == GATEWAY:  # the user's own, told to us by record_payment
             return Move(wait_us=run.remaining_us) if run.remaining_us > 0 else record(Closed(why="unpaid"))
-        channel = self.channel(leg.channel)
-        charge = Charge(order.payment_key(leg), order.id, order.uid, order.amount)
-        outcome: Outcome | None
-        if run.remaining_us <= 0:
-            outcome = await channel.close(charge)
-        elif leg.state is LegState.PLANNED:
-            if (verdict := await self.ask(run)) is not None:
-                return verdict
-            outcome = await self.charge(channel, charge)
-        else:
-            outcome = await channel.query(charge)
-            if isinstance(outcome, NotFound):  # nothing was taken: the same key may be charged
-                outcome = await self.charge(channel, charge)
-        return self.after_asking(run, leg, outcome)
-
-    async def charge(self, channel: Channel, charge: Charge) -> Outcome | None:
-        """Ask for the money; None where something was sent and no answer came."""
-        try:
-            return await channel.charge(charge)
-        except Declined as error:
-            return Refused(str(error))
-        except Unavailable:
-            raise  # nothing was sent
-        except Exception as error:  # noqa: BLE001 - the money may have been taken: from now on ask, never repeat
-            logger.warning("order %s: no answer from %s: %s", charge.order_id, channel.name, type(error).__name__)
-            return None
+        late = run.remaining_us <= 0
+        if leg.state is LegState.PLANNED and not late and (verdict := await self.ask(run)) is not None:
+            return verdict
+        return self.after_asking(run, leg, await self.payments.ask(run.order, leg, late=late))
 
     def after_asking(self, run: Run, leg: Leg, outcome: Outcome | None) -> Move:
         """What a channel's answer means for the order."""
@@ -208,7 +186,7 @@ class Journey:
                 return Move(wait_us=pause_us, error=why)
             case Short():
                 return record(Rejected(why="insufficient_balance"))
-            case ClosedThere() if leg.state is LegState.PLANNED and not self.channel(leg.channel).asks_payer:
+            case ClosedThere() if leg.state is LegState.PLANNED and not self.payments.channel(leg.channel).asks_payer:
                 return record(PaymentClosed(leg=leg.number), Rejected(why="insufficient_balance"))
             case ClosedThere():
                 return record(PaymentClosed(leg=leg.number), Closed(why="unpaid"))
@@ -253,17 +231,3 @@ class Journey:
                 return Move(wait_us=delay // MICROSECOND, error=reason)
             case verdict:
                 return record(Stuck(why="held", error=verdict.reason, data=run.changed_data()))
-
-    def channel(self, name: str) -> Channel:
-        """The channel of this name.
-
-        Raises:
-            ConfigError: this App has none.
-        """
-        try:
-            return self.channels[name]
-        except KeyError:
-            known = ", ".join(sorted(self.channels)) or "none"
-            raise ConfigError(
-                f"no channel is called {name!r}; this App has: {known}. Give it to App(channels=...)"
-            ) from None

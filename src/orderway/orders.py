@@ -116,7 +116,7 @@ def created_fact(
         fingerprint=sha256(compact_json(asked).encode()).hexdigest(),
         own_number=own_number,
         remark=remark,
-        data=text,
+        data=text if text != "{}" else None,
     )
 
 

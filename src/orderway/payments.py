@@ -1,15 +1,21 @@
-"""What a payment means for an order: pure decisions, from outcome to facts. The money fact is always kept."""
+"""Payments: asking the channels, and what an answer means for an order. The money fact is always kept."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from typing import Any
 
 from orderway.core.facts import Fact, Paid, Stuck, UnexpectedPayment
 from orderway.core.money import Money
 from orderway.core.order import Order, Stage
 from orderway.core.payment import Leg, LegState
+from orderway.errors import ConfigError, Declined, Unavailable
+from orderway.ports.channel import Channel, Charge, NotFound, Outcome, Refused
 
-__all__ = ["open_leg", "payment_facts"]
+__all__ = ["Payments", "open_leg", "payment_facts"]
+
+logger = logging.getLogger("orderway")
 
 
 def open_leg(order: Order[Any], channel: str | None = None) -> Leg | None:
@@ -52,3 +58,54 @@ def payment_facts(
     asked = "nothing" if leg is None else str(Money(leg.amount_minor, leg.currency))
     stuck = Stuck(why="unexpected_payment", error=f"{amount} came through {channel}, where {asked} was asked for")
     return (stuck,) if known else (kept, stuck)
+
+
+class Payments:
+    """Asks the channels. The same payment is always asked for under the same key.
+
+    Args:
+        channels: by name.
+    """
+
+    def __init__(self, channels: Mapping[str, Channel]) -> None:
+        self.channels = channels
+
+    async def ask(self, order: Order[Any], leg: Leg, *, late: bool) -> Outcome | None:
+        """Ask a leg's channel for its money, or what became of it; None where the outcome is unknown.
+
+        Args:
+            order: whose payment it is.
+            leg: still open.
+            late: the deadline is past: have it closed there, unless it was paid.
+        """
+        channel = self.channel(leg.channel)
+        charge = Charge(order.payment_key(leg), order.id, order.uid, Money(leg.amount_minor, leg.currency))
+        if late:
+            return await channel.close(charge)
+        if leg.state is not LegState.PLANNED:
+            outcome = await channel.query(charge)
+            if not isinstance(outcome, NotFound):
+                return outcome  # otherwise nothing was taken, and the same key may be charged
+        try:
+            return await channel.charge(charge)
+        except Declined as error:
+            return Refused(str(error))
+        except Unavailable:
+            raise  # nothing was sent
+        except Exception as error:  # noqa: BLE001 - the money may have been taken: from now on ask, never repeat
+            logger.warning("order %s: no answer from %s: %s", order.id, channel.name, type(error).__name__)
+            return None
+
+    def channel(self, name: str) -> Channel:
+        """The channel of this name.
+
+        Raises:
+            ConfigError: this App has none.
+        """
+        try:
+            return self.channels[name]
+        except KeyError:
+            known = ", ".join(sorted(self.channels)) or "none"
+            raise ConfigError(
+                f"no channel is called {name!r}; this App has: {known}. Give it to App(channels=...)"
+            ) from None

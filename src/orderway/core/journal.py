@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from orderway.core.facts import FACTS, PRIVATE_FIELDS, Created, Fact
 from orderway.core.order import JOURNALED, Order
@@ -29,8 +29,7 @@ compact_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_
 _scan = json.JSONDecoder().decode
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """When, by whom and why facts are recorded together.
 
     Args:
@@ -50,8 +49,7 @@ class Stamp:
     cause: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One line of the journal, as stored.
 
     Args:

@@ -29,7 +29,7 @@ from orderway.core.facts import (
     Stuck,
     UnexpectedPayment,
 )
-from orderway.core.ids import slot_of_order
+from orderway.core.ids import slot_in
 from orderway.core.money import Money
 from orderway.core.payment import Leg, LegState
 from orderway.errors import ConfigError, IllegalTransition
@@ -135,7 +135,7 @@ TRANSITIONS: dict[Stage, dict[type[Fact], Target]] = {
 """The one table: in which stage which fact may be recorded, and the stage after it. Nothing else moves an order."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Order(Generic[T]):
     """An order as it stands. Treat it as a value: only ``after(fact)`` makes another one.
 
@@ -217,7 +217,7 @@ class Order(Generic[T]):
     @property
     def slot(self) -> int:
         """The slot of its uid, from its id."""
-        return slot_of_order(self.id)
+        return slot_in(self.id)
 
     @property
     def is_final(self) -> bool:
@@ -320,9 +320,9 @@ class Order(Generic[T]):
         return after
 
     def _copy(self) -> Order[T]:
+        # Copying a dict is several times faster than copying slots one by one, and each fact copies its order.
         copy: Order[T] = object.__new__(Order)
-        for name in _FIELDS:
-            setattr(copy, name, getattr(self, name))
+        copy.__dict__.update(self.__dict__)
         return copy
 
 

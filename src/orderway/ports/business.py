@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -121,6 +122,7 @@ class Business(Generic[T]):
         return getattr(type(self), hook) is not getattr(Business, hook)
 
     @classmethod
+    @functools.cache
     def data_type(cls) -> Any:
         """The ``Data`` of ``Business[Data]``; dict where none was named."""
         for base in cls.__mro__:
@@ -147,10 +149,10 @@ class Business(Generic[T]):
         Raises:
             InvalidValue: it is not of the type, or cannot be written as JSON.
         """
+        if data is None or data == {}:
+            data = {}
         kind = cls.data_type()
         try:
-            if data is None:
-                data = {}
             if type(data) is dict and kind is not dict and get_origin(kind) is not dict:
                 data = cls.decode(compact_json(data))
             if hasattr(data, "model_dump"):
