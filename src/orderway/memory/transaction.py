@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,8 @@ from orderway.memory.database import MemoryDatabase
 from orderway.ports.store import Change
 
 __all__ = ["MemoryTransaction", "run_statement"]
+
+_TRANSACTION_WORD = re.compile(r"\s*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
 
 Parameters = Mapping[str, Any] | Sequence[Any]
 
@@ -75,8 +78,10 @@ def run_statement(goods: sqlite3.Connection, sql: str, parameters: Parameters) -
     """Run one statement of the user's own.
 
     Raises:
-        DeliveryFailed: the database refused it.
+        DeliveryFailed: the database refused it, or it would end the transaction.
     """
+    if _TRANSACTION_WORD.match(sql):
+        raise DeliveryFailed(f"the transaction is not the statement's own to begin or end: {sql}")
     try:
         return goods.execute(sql, dict(parameters) if isinstance(parameters, Mapping) else parameters)
     except (sqlite3.Error, sqlite3.Warning, OverflowError, ValueError) as error:

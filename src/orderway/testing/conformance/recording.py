@@ -161,8 +161,9 @@ class RecordConformance:
             Statement("INSERT INTO goods (uid, coins) VALUES ('u', 1)", {}, 1),
             Statement("UPDATE no_such_table SET x = 1", {}, None),
             Statement("this is no SQL", {}, None),
+            Statement(" commit;", {}, None),
         ],
-        ids=["no row", "fewer rows", "more rows", "duplicate key", "no table", "no SQL"],
+        ids=["no row", "fewer rows", "more rows", "duplicate key", "no table", "no SQL", "commit"],
     )
     async def test_failing_statement_writes_nothing(self, backend: Backend, statement: Statement) -> None:
         await make_goods(backend)
