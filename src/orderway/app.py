@@ -72,6 +72,7 @@ class App:
     ) -> None:
         check_transitions()
         self.clock = clock or SystemClock()
+        self.url = url if isinstance(url, str) else None
         self.ports = ports_for(url, shards=shards) if isinstance(url, str) else url
         self.businesses: dict[int, Business[Any]] = {}
         self.channels: dict[str, Channel] = {"wallet": WalletChannel(self.ports.ledger, self.clock)}
@@ -120,8 +121,11 @@ class App:
             raise ConfigError(f"order type {order_type} of {type(business).__name__} is served by {other} already")
         self.businesses[order_type] = business
 
-    async def start(self) -> None:
+    async def start(self, *, sweep: bool | None = None) -> None:
         """Open the store, join the workers, start heartbeat and sweeper. Idempotent.
+
+        Args:
+            sweep: run the sweeper this time, or not, however the App was made.
 
         Raises:
             ConfigError: the store is not as this App expects it.
@@ -133,7 +137,7 @@ class App:
         self._pid = os.getpid()
         self._stop.clear()
         self._tasks = [asyncio.create_task(self.membership.run(self._stop, self.sweeper.wake))]
-        if self._sweeps:
+        if self._sweeps if sweep is None else sweep:
             self._tasks.append(asyncio.create_task(self.sweeper.run(self._stop)))
 
     async def close(self) -> None:

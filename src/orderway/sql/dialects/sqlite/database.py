@@ -20,7 +20,7 @@ from orderway.sql.dialects.sqlite.connect import ConnectionFactory, connect
 from orderway.sql.dialects.sqlite.errors import unavailable
 from orderway.sql.dialects.sqlite.lock import FileLock, LockTimeout
 from orderway.sql.dialects.sqlite.reader import Reader
-from orderway.sql.dialects.sqlite.schema import Stored, prepare
+from orderway.sql.dialects.sqlite.schema import Stored, prepare, require
 from orderway.sql.dialects.sqlite.threads import BatchThread
 from orderway.sql.dialects.sqlite.transaction import SqliteTransaction, TransactionThread
 from orderway.sql.dialects.sqlite.writer import Writer
@@ -39,6 +39,7 @@ class SqliteDatabase:
     Args:
         path: the file; ``<path>-lock`` beside it is the lock between processes.
         shards: how many shards; None for as many as the file has, one in a new file.
+        create: make a missing file, and missing tables; without it, only a database of Orderway is opened.
         lock_timeout_s: how long a write waits for other processes and for transactions of the user's own.
         largest_batch: at most this many operations a transaction.
         most_waiting: past this many waiting operations, callers stand in line.
@@ -50,6 +51,7 @@ class SqliteDatabase:
         path: str | Path,
         *,
         shards: int | None = None,
+        create: bool = True,
         lock_timeout_s: float = 10.0,
         largest_batch: int = 1024,
         most_waiting: int = 8192,
@@ -59,6 +61,7 @@ class SqliteDatabase:
             ShardMap.even(shards)  # refuses a wrong number before anything is opened
         self._path = Path(path).absolute()
         self._wanted_shards = shards
+        self._create = create
         self._lock_timeout_s = lock_timeout_s
         self._largest_batch = largest_batch
         self._most_waiting = most_waiting
@@ -152,6 +155,8 @@ class SqliteDatabase:
         return FileLock(self._path.with_name(f"{self._path.name}-lock"))
 
     def _prepare(self) -> Stored:
+        if not self._create:
+            require(self._path)
         try:
             lock = self.lock()
         except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import MetaData
 from sqlalchemy.dialects import sqlite
@@ -13,7 +14,7 @@ from orderway.errors import ConfigError, SchemaTooNew
 from orderway.sql.shards import ShardMap
 from orderway.sql.tables import SCHEMA_VERSION, database_tables, shard_tables
 
-__all__ = ["Stored", "prepare"]
+__all__ = ["Stored", "prepare", "require"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,26 @@ def prepare(connection: sqlite3.Connection, shards: int | None, where: str) -> S
             f" open it with shards={len(found)}, or move the orders into a database made with {shards}"
         )
     return Stored(found, epoch)
+
+
+def require(path: Path) -> None:
+    """Refuse a file that is missing or holds no tables of ours, and leave it untouched.
+
+    Raises:
+        ConfigError: says which it is.
+    """
+    if not path.exists():
+        raise ConfigError(f"there is no database {path}: is the path right? An App that is started makes the file")
+    try:
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+        try:
+            stored = _read(connection)
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        raise ConfigError(f"{path} is no Orderway database: {error}") from error
+    if stored is None:
+        raise ConfigError(f"{path} is no Orderway database: it has no tables of Orderway")
 
 
 def _read(connection: sqlite3.Connection) -> tuple[int, int, str] | None:
