@@ -1,0 +1,261 @@
+"""The world of an explored scenario: what outlives a process, and the workers that die in it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from orderway.adapters import Ports, ports_for
+from orderway.app import App
+from orderway.channels.scripted import Script, ScriptedChannel
+from orderway.core.money import Money
+from orderway.core.order import Order
+from orderway.errors import Unavailable
+from orderway.memory import MemoryDatabase, MemoryLedger, MemorySequence, MemoryStore, MemoryWorkers
+from orderway.ports.business import Business
+from orderway.ports.store import Query
+from orderway.testing.clock import VirtualClock
+from orderway.testing.crash import CrashPoints, Plan
+from orderway.testing.watched import watched_business, watched_channel, watched_ports
+
+__all__ = ["Database", "InMemory", "OnSqlite", "Worker", "World"]
+
+logger = logging.getLogger("orderway")
+
+MOST_ROUNDS = 60
+"""So often a worker looks for due orders before it is said that they never come to an end."""
+DEAD_AFTER_S = 3.0
+
+
+class Database(Protocol):
+    """A fresh database that outlives the workers that use it."""
+
+    def ports(self) -> Ports:
+        """The ports for one more worker, not started yet."""
+
+    def execute(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement in the user's own tables, commit it, and return its rows."""
+
+
+class InMemory:
+    """A database in memory."""
+
+    def __init__(self) -> None:
+        self._database = MemoryDatabase()
+
+    def ports(self) -> Ports:
+        """Adapters of their own over the same data."""
+        database = self._database
+        return Ports(MemoryStore(database), MemoryWorkers(database), MemoryLedger(database), MemorySequence(database))
+
+    def execute(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement in the user's own tables."""
+        return self._database.goods.execute(sql).fetchall()
+
+
+class OnSqlite:
+    """A SQLite file.
+
+    Args:
+        path: where; there must be nothing yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def ports(self) -> Ports:
+        """Connections of their own to the file."""
+        return ports_for(f"sqlite:///{self._path}")
+
+    def execute(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement in the user's own tables."""
+        with closing(sqlite3.connect(self._path, timeout=30)) as connection, connection:
+            return connection.execute(sql).fetchall()
+
+
+@dataclass(frozen=True, slots=True)
+class PaidOutside:
+    """What a user paid at a gateway of the shop's own: the truth that the orders are compared with."""
+
+    order_id: str
+    amount: Money
+    reference: str
+
+
+class World:
+    """What outlives the workers of one run.
+
+    Args:
+        database: of the orders; fresh.
+        script: how payers behave on the scripted channel.
+        businesses: makes the businesses anew for each worker; given the world.
+        seed: of all randomness.
+
+    Attributes:
+        channel: a scripted channel, called ``scripted``.
+        elsewhere: a SQLite connection in memory, for goods that are kept in another database.
+        paid_outside: what users paid at the shop's own gateway.
+        notes: for the scenario's own use.
+    """
+
+    def __init__(
+        self, database: Database, script: Script, businesses: Callable[[World], Iterable[Business[Any]]], seed: int
+    ) -> None:
+        self.clock = VirtualClock()
+        self.database = database
+        self.channel = ScriptedChannel(self.clock, script)
+        self.elsewhere = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self.paid_outside: list[PaidOutside] = []
+        self.notes: dict[str, Any] = {}
+        self.problems: list[str] = []
+        self.workers: list[Worker] = []
+        self._businesses = businesses
+        self._random = random.Random(seed)
+
+    def worker(self, plans: tuple[Plan, ...]) -> Worker:
+        """One more worker, with new businesses."""
+        worker = Worker(self, plans, self._businesses(self), random.Random(self._random.random()).randbytes)
+        self.workers.append(worker)
+        return worker
+
+    def pay_outside(self, order_id: str, amount: Money, reference: str) -> None:
+        """A user pays at the shop's own gateway: once by reference, whoever is told of it and how often."""
+        payment = PaidOutside(order_id, amount, reference)
+        if payment not in self.paid_outside:
+            self.paid_outside.append(payment)
+
+    def close(self) -> None:
+        """Release what the world holds."""
+        self.channel.disconnect()
+        self.elsewhere.close()
+
+
+class Worker:
+    """One process of the shop: an ``App`` whose every call passes crash points.
+
+    Its heartbeat and its sweeper do not run by the clock: ``let_pass`` and ``settle`` beat and sweep, so that a run
+    is the same each time.
+
+    Args:
+        world: where it lives.
+        plans: the faults that it meets.
+        businesses: its own.
+        entropy: gives random bytes.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        plans: tuple[Plan, ...],
+        businesses: Iterable[Business[Any]],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self.world = world
+        self.points = CrashPoints(plans)
+        self._ports = world.database.ports()
+        self._clock = _WorkerClock(world.clock, self.points)
+        self.app = App(
+            watched_ports(self._ports, self.points),
+            channels=[watched_channel(world.channel, self.points)],
+            sweep=False,
+            clock=self._clock,
+            entropy=entropy,
+            dead_after_s=DEAD_AFTER_S,
+        )
+        self.app.channels["wallet"] = watched_channel(self.app.channels["wallet"], self.points)
+        for business in businesses:
+            self.app.register(watched_business(business, self.points))
+
+    async def start(self) -> None:
+        """Start the App, and let it beat for the first time."""
+        await self.app.start()
+        await self._clock.parked()
+        self.points.check_alive()
+
+    async def let_pass(self, seconds: float) -> None:
+        """Let time pass, and do what is due then: notifications, heartbeat, orders."""
+        await self.world.clock.advance(seconds)
+        await self.work()
+
+    async def work(self) -> None:
+        """One round of what goes on in the background: notifications come in, the App beats and sweeps."""
+        self.world.channel.notify = self._notify
+        try:
+            await self.world.channel.deliver()
+            await self.app.membership.beat()
+            await self.app.sweep()
+        except Unavailable as error:  # as the App's own loops do: it will be tried again
+            logger.debug("a round was cut short: %s", error)
+
+    async def settle(self) -> None:
+        """Work on until no order is unfinished; gives up after many rounds."""
+        for number in range(MOST_ROUNDS):
+            await self.work()
+            due = [order.due_at_us for order in await self.orders() if not order.is_final]
+            if not due:
+                return
+            # Second by second at first, so that a dead worker is noticed; then from one due time to the next.
+            wait_us = min((at_us for at_us in due if at_us is not None), default=0) - self.world.clock.now_us()
+            await self.world.clock.advance(max(wait_us / 1_000_000, 1.0) if number >= 5 else 1.0)
+
+    async def orders(self) -> list[Order[Any]]:
+        """All orders as committed last, read past the crash points."""
+        return list((await self._ports.store.list(Query(limit=1000))).orders)
+
+    async def close(self) -> None:
+        """End the process in good order."""
+        await self.app.close()
+
+    async def bury(self) -> None:
+        """After death or life: end what is left of its tasks, and let go of its connections."""
+        self._clock.end_waiting()
+        await self.app.sweeper.drain()
+        await self._ports.close()
+
+    async def _notify(self, body: bytes, headers: Mapping[str, str]) -> object:
+        return await self.app.notify(self.world.channel.name, body, headers)
+
+
+class _WorkerClock:
+    """The world's clock for one worker, whose background tasks beat once and then wait until they are told to stop."""
+
+    def __init__(self, clock: VirtualClock, points: CrashPoints) -> None:
+        self._clock = clock
+        self._points = points
+        self._parked = asyncio.Event()
+        self._waiting: set[asyncio.Task[Any]] = set()
+        self.now_us = clock.now_us
+        self.monotonic_s = clock.monotonic_s
+
+    async def wait(self, event: asyncio.Event, timeout_s: float) -> bool:
+        """Wait until the event is set, however long that takes."""
+        task = asyncio.current_task()
+        assert task is not None, "an App waits in its tasks only"
+        self._waiting.add(task)
+        self._parked.set()
+        try:
+            return await event.wait()
+        finally:
+            self._waiting.discard(task)
+
+    async def parked(self) -> None:
+        """Wait until a background task waits, or the process is dead."""
+        parked = asyncio.ensure_future(self._parked.wait())
+        stopped = asyncio.ensure_future(self._points.stopped.wait())
+        await asyncio.wait({parked, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if self._points.dead:
+            parked.cancel()
+        await asyncio.wait({parked})
+
+    def end_waiting(self) -> None:
+        """End the tasks that wait."""
+        for task in self._waiting:
+            task.cancel()
