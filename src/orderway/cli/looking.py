@@ -1,0 +1,242 @@
+"""Commands that look at orders: show, list, explain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from orderway.cli.documents import entry_document, explanation_document, order_document
+from orderway.cli.opening import Settings, reading, run
+from orderway.cli.options import INSTANT, STATUS, Command, paged
+from orderway.cli.output import console, iso, money, print_json, print_table, safe, stage_text, table
+from orderway.cli.timeline import Moment, timeline
+from orderway.core.ids import check_order_id
+from orderway.core.journal import Entry
+from orderway.core.order import Order, Stage, Status
+from orderway.explain import Explanation
+from orderway.explain import explain as explain_order
+from orderway.ports.business import Business
+from orderway.ports.store import Page, Query
+from orderway.system_clock import SystemClock
+
+__all__ = ["explain", "list_orders", "print_explanation", "show"]
+
+_SERVED: Business[Any] = Business()
+"""Stands for the business of an order when no App was given: whether somebody serves its type cannot be told then."""
+
+
+@click.command(cls=Command)
+@click.argument("order_id", metavar="ID")
+@click.pass_obj
+def show(settings: Settings, order_id: str) -> None:
+    """Show an order: row, payments, timeline."""
+
+    async def work() -> tuple[Order[Any], list[Entry]]:
+        check_order_id(order_id)
+        async with reading(settings) as database:
+            order = await database.ports.store.get(order_id)
+            return order, list(await database.ports.store.entries(order_id))
+
+    order, entries = run(work())
+    if settings.json:
+        print_json({"order": order_document(order), "journal": [entry_document(entry) for entry in entries]})
+    else:
+        _print_row(order)
+        if order.legs:
+            _print_legs(order)
+        _print_timeline(timeline(order, entries))
+
+
+@click.command("list", cls=Command)
+@click.option("--uid", help="Of this user.")
+@click.option("--status", "statuses", type=STATUS, multiple=True, help="By name or number; may be given again.")
+@click.option(
+    "--stage",
+    "stages",
+    type=click.Choice([stage.value for stage in Stage]),
+    metavar="STAGE",
+    multiple=True,
+    help="By name; may be given again.",
+)
+@click.option("--type", "order_type", type=click.IntRange(0, 65_535), help="Of this order type.")
+@click.option("--since", type=INSTANT, help="Created at or after: ISO 8601 (UTC), or how long ago (30s, 5m, 2h, 7d).")
+@click.option("--until", type=INSTANT, help="Created before.")
+@click.option("--reference", help="With a payment of this number at its channel.")
+@click.option("--own-number", help="Made from this number of your own.")
+@click.option("--desc", is_flag=True, help="Newest first.")
+@paged(str)
+@click.pass_obj
+def list_orders(
+    settings: Settings,
+    uid: str | None,
+    statuses: tuple[Status, ...],
+    stages: tuple[str, ...],
+    order_type: int | None,
+    since: int | None,
+    until: int | None,
+    reference: str | None,
+    own_number: str | None,
+    desc: bool,
+    limit: int,
+    after: str | None,
+) -> None:
+    """List orders, a page at a time, by id."""
+    query = Query(
+        uid=uid,
+        statuses=statuses or None,
+        stages=[Stage(stage) for stage in stages] or None,
+        order_type=order_type,
+        created_from_us=since,
+        created_to_us=until,
+        own_number=own_number,
+        reference=reference,
+        descending=desc,
+        after=after,
+        limit=limit,
+    )
+
+    async def work() -> Page:
+        if after is not None:
+            check_order_id(after)
+        async with reading(settings) as database:
+            return await database.ports.store.list(query)
+
+    page = run(work())
+    if settings.json:
+        print_json({"orders": [order_document(order) for order in page.orders], "next": page.next})
+    else:
+        _print_page(page)
+
+
+@click.command(cls=Command)
+@click.argument("order_id", metavar="ID")
+@click.pass_obj
+def explain(settings: Settings, order_id: str) -> None:
+    """Explain an order: what happens next, when, and why not yet."""
+
+    async def work() -> Explanation:
+        check_order_id(order_id)
+        async with reading(settings) as database:
+            order = await database.ports.store.get(order_id)
+            workers = await database.ports.workers.names()
+            served = _SERVED if database.businesses is None else database.businesses.get(order.type)
+            return explain_order(order, SystemClock().now_us(), workers, served)
+
+    explained = run(work())
+    if settings.json:
+        print_json(explanation_document(explained))
+    else:
+        print_explanation(explained)
+
+
+def print_explanation(explained: Explanation) -> None:
+    """Print where an order stands, what comes next, and what a person can do."""
+    order, out = explained.order, console()
+    out.print(Text.assemble("order ", (order.id, "bold"), " is ", stage_text(order.stage)), soft_wrap=True)
+    when = f", at the latest at {iso(explained.at)}" if explained.at is not None else ""
+    out.print(Text.assemble(("next    ", "dim"), safe(explained.next), when), soft_wrap=True)
+    for reason in explained.reasons:
+        out.print(Text.assemble(("because ", "dim"), safe(reason)), soft_wrap=True)
+    for advice in explained.advice:
+        out.print(Text.assemble(("do      ", "bold"), safe(advice)), soft_wrap=True)
+
+
+def _print_page(page: Page) -> None:
+    if not page.orders:
+        console().print("no orders")
+        return
+    columns = ("id", "type", "user", "stage", "amount", "created", "due")
+    filled = table(*columns, right=("type", "amount"), cut=("user",))
+    for order in page.orders:
+        filled.add_row(
+            order.id,
+            str(order.type),
+            safe(order.uid),
+            stage_text(order.stage),
+            _price(order),
+            iso(order.created_at_us),
+            iso(order.due_at_us) or "-",
+        )
+    print_table(filled)
+    if page.next is not None:
+        console().print(Text(f"more: add --after {page.next}", "dim"), soft_wrap=True)
+
+
+def _price(order: Order[Any]) -> str:
+    return money(order.amount_minor, order.currency) if order.legs or order.amount_minor else "-"
+
+
+def _print_row(order: Order[Any]) -> None:
+    status = f"status {int(order.status)} {order.status.name.lower().replace('_', ' ')}"
+    stage = Text.assemble(stage_text(order.stage), (f"  ({status}, version {order.version})", "dim"))
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row("stage", stage)
+    for label, value in _row_lines(order):
+        if value:
+            grid.add_row(label, safe(value))
+    out = console()
+    if out.is_terminal:
+        title = Text.assemble("order ", (order.id, "bold"))
+        out.print(Panel(grid, title=title, title_align="left", border_style="dim", expand=False))
+    else:
+        out.print(f"order {order.id}")
+        print_table(grid)
+
+
+def _row_lines(order: Order[Any]) -> Sequence[tuple[str, str | None]]:
+    steps = ", ".join(order.steps)
+    due = iso(order.due_at_us)
+    return (
+        ("user", order.uid),
+        ("type", str(order.type)),
+        ("price", _price(order) if order.legs else "nothing to pay"),
+        ("own number", order.own_number),
+        ("remark", order.remark),
+        ("data", order.data_text),
+        ("steps done", steps),
+        ("why", order.why),
+        ("goes on from", str(order.resume_stage or "")),
+        ("created", iso(order.created_at_us)),
+        ("last fact", iso(order.updated_at_us)),
+        ("due", due and f"{due}, tried until {iso(order.deadline_at_us)}"),
+        ("held by", None if order.holder is None else f"worker {order.holder}"),
+        ("failed tries", str(order.attempts or "")),
+        ("last error", order.last_error),
+    )
+
+
+def _print_legs(order: Order[Any]) -> None:
+    console().print(Text("\npayments", "bold"))
+    filled = table("leg", "channel", "state", "asked", "paid", "reference", right=("leg", "asked", "paid"))
+    for leg in order.legs:
+        asked, paid = (money(minor, leg.currency) if minor else "-" for minor in (leg.amount_minor, leg.captured_minor))
+        filled.add_row(str(leg.number), safe(leg.channel), str(leg.state), asked, paid, safe(leg.reference or "-"))
+    print_table(filled)
+
+
+def _print_timeline(moments: Sequence[Moment]) -> None:
+    out = console()
+    tree = Tree(Text("timeline", "bold"), guide_style="dim")
+    if not out.is_terminal:
+        out.print("\ntimeline")
+    for moment in moments:
+        line = Text.assemble((moment.at, "dim"), "  ", (safe(moment.fact), "bold"))
+        if moment.what:
+            line.append(f"  {safe(moment.what)}")
+        if moment.who or moment.why:
+            line.append(f"  [{': '.join(safe(text) for text in (moment.who, moment.why) if text)}]", "italic")
+        if out.is_terminal:
+            tree.add(line)
+        else:
+            out.print(Text.assemble("  ", line))
+    if out.is_terminal:
+        out.print()
+        out.print(tree)

@@ -1,0 +1,123 @@
+"""Commands that move orders: forward, resume, hint, sweep."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+
+from orderway.app import App
+from orderway.cli.documents import order_document
+from orderway.cli.looking import print_explanation
+from orderway.cli.opening import Settings, reading, run, running
+from orderway.cli.options import Command
+from orderway.cli.output import console, print_json
+from orderway.core.ids import check_order_id
+from orderway.core.order import Status
+from orderway.explain import Explanation
+from orderway.system_clock import SystemClock
+
+__all__ = ["forward", "hint", "resume", "sweep"]
+
+
+@click.command(cls=Command)
+@click.argument("order_id", metavar="ID")
+@click.pass_obj
+def forward(settings: Settings, order_id: str) -> None:
+    """Carry an order as far as it goes now. Runs hooks: needs --app."""
+
+    async def work() -> Explanation:
+        check_order_id(order_id)
+        async with running(settings, hooks=True) as app:
+            await app.forward(order_id)
+            return await app.explain(order_id)
+
+    _print_order(settings, run(work()))
+
+
+@click.command(cls=Command)
+@click.argument("order_id", metavar="ID")
+@click.option("--actor", required=True, help="Who you are; it is journaled.")
+@click.option("--reason", required=True, help="Why; it is journaled.")
+@click.pass_obj
+def resume(settings: Settings, order_id: str, actor: str, reason: str) -> None:
+    """Send a stuck order on from where it had stopped.
+
+    Whoever serves its type carries it on.
+    """
+
+    async def work() -> Explanation:
+        check_order_id(order_id)
+        async with running(settings, hooks=False) as app:
+            await app.resume(order_id, actor=actor, reason=reason)
+            return await app.explain(order_id)
+
+    _print_order(settings, run(work()))
+
+
+@click.command(cls=Command)
+@click.argument("order_id", metavar="ID")
+@click.pass_obj
+def hint(settings: Settings, order_id: str) -> None:
+    """Have an order looked at now, not later.
+
+    Whoever serves its type looks at it.
+    """
+
+    async def work() -> bool:
+        check_order_id(order_id)
+        async with reading(settings) as database:
+            await database.ports.store.get(order_id)
+            return await database.ports.store.hint(order_id, SystemClock().now_us())
+
+    hinted = run(work())
+    if settings.json:
+        print_json({"order_id": order_id, "hinted": hinted})
+    else:
+        console().print("it is due now" if hinted else "nothing is due for it: it has come to its end")
+
+
+@click.command(cls=Command)
+@click.pass_obj
+def sweep(settings: Settings) -> None:
+    """Carry everything that is due, once. Runs hooks: needs --app.
+
+    Orders that a dead worker has left are taken over; noticing that takes a few seconds.
+    """
+
+    async def work() -> dict[str, Any]:
+        async with running(settings, hooks=True) as app:
+            looked_at = await app.sweep()
+            if await _others_died(app):
+                looked_at += await app.sweep()
+            overview = await app.ports.store.overview(app.clock.now_us())
+        by_status = {Status(status).name.lower(): count for status, count in overview["by_status"].items()}
+        return {"looked_at": looked_at, "due": overview["due"], "by_status": by_status}
+
+    counts = run(work())
+    if settings.json:
+        print_json(counts)
+        return
+    out = console()
+    noun = "order was" if counts["looked_at"] == 1 else "orders were"
+    out.print(f"{counts['looked_at']} {noun} looked at, {counts['due']} due still")
+    stand = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts["by_status"].items())
+    out.print(f"orders now: {stand or 'none'}")
+
+
+async def _others_died(app: App) -> bool:
+    """Watch the other workers long enough to see which are dead; their orders can be claimed then."""
+    before = set(await app.ports.workers.counters()) - {app.membership.incarnation}
+    if not before:
+        return False
+    watch = app.membership
+    await app.clock.wait(asyncio.Event(), watch.dead_after_s + 2 * watch.beat_every_s)
+    return not before <= set(await app.ports.workers.counters())
+
+
+def _print_order(settings: Settings, explained: Explanation) -> None:
+    if settings.json:
+        print_json({"order": order_document(explained.order)})
+    else:
+        print_explanation(explained)

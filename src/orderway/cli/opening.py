@@ -1,0 +1,142 @@
+"""Opening what a command works on: the ports for looking, an App for moving orders."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from orderway import blocking
+from orderway.adapters import Ports, ports_for
+from orderway.app import App
+from orderway.errors import ConfigError, UsageError
+from orderway.ports.business import Business
+
+__all__ = ["Settings", "reading", "run", "running"]
+
+T = TypeVar("T")
+DEFAULT_URL = "sqlite:///orders.db"
+
+
+@dataclass(slots=True)
+class Settings:
+    """What the global options say.
+
+    Args:
+        url: of the database, or None.
+        app: ``module:attribute`` of an App, or None.
+        json: print JSON.
+    """
+
+    url: str | None = None
+    app: str | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An open database, and the businesses of the App it was opened through; None where it was opened by its URL."""
+
+    ports: Ports
+    businesses: dict[int, Business[Any]] | None
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work to its end."""
+    return asyncio.run(work)
+
+
+@asynccontextmanager
+async def reading(settings: Settings) -> AsyncIterator[Reading]:
+    """The ports, for looking only: no file is made, no worker joins, no sweeper runs.
+
+    Raises:
+        ConfigError: there is no database, or it is not one of ours.
+    """
+    url, app = _chosen(settings)
+    opened = Reading(
+        _ports(url) if app is None or app.url is not None else app.ports, None if app is None else app.businesses
+    )
+    await opened.ports.start()
+    try:
+        yield opened
+    finally:
+        await opened.ports.close()
+
+
+@asynccontextmanager
+async def running(settings: Settings, *, hooks: bool) -> AsyncIterator[App]:
+    """An App, started as a worker but without its sweeper: it moves only what it is told to.
+
+    Args:
+        settings: the global options.
+        hooks: True if the command runs the business's hooks, for which it needs the business's App.
+
+    Raises:
+        ConfigError: there is no App, or no database.
+    """
+    url, app = _chosen(settings)
+    if app is None:
+        if hooks:
+            raise ConfigError(
+                "this command runs the hooks of your businesses, so it needs your App: give --app module:attribute,"
+                " or set ORDERWAY_APP"
+            )
+        app = App(_ports(url), sweep=False)
+    await app.start(sweep=False)
+    try:
+        yield app
+    finally:
+        await app.close()
+
+
+def _chosen(settings: Settings) -> tuple[str, App | None]:
+    """The URL and the App that are meant: options come before the environment."""
+    environment = os.environ if settings.url is None and settings.app is None else {}
+    name = settings.app or environment.get("ORDERWAY_APP")
+    url = settings.url or environment.get("ORDERWAY_URL") or DEFAULT_URL
+    if settings.url is not None and settings.app is not None:
+        raise UsageError("--url and --app exclude each other: an App knows its own database")
+    app = _load(name) if name else None
+    return (app.url or url if app is not None else url), app
+
+
+def _ports(url: str) -> Ports:
+    if url.startswith("memory:"):
+        raise ConfigError(f"{url!r}: orders in memory are gone with their process; give the URL of a database")
+    return ports_for(url, shards=None, create=False)
+
+
+def _load(name: str) -> App:
+    """The App that ``module:attribute`` names: an App, a blocking App, or a function without arguments that makes one.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise ConfigError(f"--app {name!r}: module:attribute is expected, for instance shop:app")
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"--app {name}: there is no module {error.name} in {os.getcwd()} or on the path") from error
+    except AttributeError as error:
+        raise ConfigError(f"--app {name}: {module_name} has no {attribute}: {error}") from error
+    if callable(found) and not isinstance(found, App | blocking.App):
+        found = found()
+    if isinstance(found, blocking.App):
+        found = found.inner
+    if not isinstance(found, App):
+        raise ConfigError(
+            f"--app {name} is a {type(found).__name__}: an App, or a function that makes one, is expected"
+        )
+    return found

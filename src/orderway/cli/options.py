@@ -1,0 +1,102 @@
+"""What all commands share: the global options, and the types of options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from orderway.cli.opening import DEFAULT_URL, Settings
+from orderway.core.order import Status
+from orderway.system_clock import SystemClock
+
+__all__ = ["INSTANT", "STATUS", "Command", "global_options", "paged"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def global_options() -> list[click.Parameter]:
+    """--url, --app and --json: allowed before the command's name and after it."""
+    return [
+        click.Option(
+            ["--url"],
+            metavar="URL",
+            expose_value=False,
+            callback=_set,
+            help=f"The database. [env: ORDERWAY_URL; default: {DEFAULT_URL}]",
+        ),
+        click.Option(
+            ["--app"],
+            metavar="MODULE:ATTRIBUTE",
+            expose_value=False,
+            callback=_set,
+            help="Your App, or a function that makes it. [env: ORDERWAY_APP]",
+        ),
+        click.Option(["--json"], is_flag=True, expose_value=False, callback=_set, help="Print one JSON document."),
+    ]
+
+
+def _set(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    settings = context.ensure_object(Settings)
+    if value:
+        setattr(settings, str(parameter.name), value)
+
+
+class Command(click.Command):
+    """A command that takes the global options too."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.params.extend(global_options())
+
+
+class _Status(click.ParamType[Status]):
+    """A status by name or by number."""
+
+    name = "status"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Status:
+        text = str(value).strip().lower().replace("-", "_")
+        found = next((status for status in Status if text in {status.name.lower(), str(status.value)}), None)
+        if found is None:
+            allowed = ", ".join(f"{status.value} {status.name.lower()}" for status in Status)
+            self.fail(f"{value!r} is no status; there are {allowed}", param, ctx)
+        return found
+
+
+class _Instant(click.ParamType[int]):
+    """An instant, in microseconds since 1970: ISO 8601 (UTC where it names no offset), or how long ago (``2h``)."""
+
+    name = "when"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            if duration := re.fullmatch(r"(\d{1,9})([smhdw])", str(value)):
+                ago = timedelta(**{_UNITS[duration[2]]: int(duration[1])})
+                return SystemClock().now_us() - ago // timedelta(microseconds=1)
+            moment = datetime.fromisoformat(str(value))
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r}: 2026-11-22T08:00:00Z, 2026-11-22, or how long ago (30s, 5m, 2h, 7d)", param, ctx)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+STATUS = _Status()
+INSTANT = _Instant()
+
+
+def paged(cursor: Any, most: int = 1000) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options of a command that prints a page: --limit and --after."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        after = click.option("--after", type=cursor, metavar="CURSOR", help="The cursor that the page before printed.")
+        limit = click.option(
+            "--limit", type=click.IntRange(1, most), default=50, show_default=True, help="At most this many."
+        )
+        return limit(after(function))
+
+    return decorate
