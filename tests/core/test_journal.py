@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from orderway.core.order import FINAL_STAGES, JOURNALED, Order, Stage
 from orderway.core.payment import Leg
 from orderway.errors import IllegalTransition
 
+EXAMPLES = 5_000 if os.environ.get("ORDERWAY_LONG") else 200
 ORDER_ID = id_by_time(1_790_000_000_000_000, 7, 513)
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 hostile_texts = st.one_of(
@@ -128,7 +130,7 @@ def stamp(at: int) -> Stamp:
 # ---- replaying
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(journeys())
 def test_replaying_any_journal_gives_the_order(journey: tuple[Order[Any], list[Entry]]) -> None:
     order, entries = journey
@@ -140,7 +142,7 @@ def test_replaying_any_journal_gives_the_order(journey: tuple[Order[Any], list[E
     assert order.digest == entries[-1].digest
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(journeys())
 def test_each_entry_gives_its_fact_back(journey: tuple[Order[Any], list[Entry]]) -> None:
     _, entries = journey

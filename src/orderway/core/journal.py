@@ -1,8 +1,9 @@
 """The journal: each fact as an entry, chained by hash per order, with private parts that can be erased.
 
-An entry's digest is SHA-256 over the previous digest and the entry's own text exactly as stored. Private fields (business
-data, remarks, error texts) are kept in a text of their own that begins with a random salt; the chained body holds only
-that text's SHA-256. Erasing the private text therefore leaves the chain whole, and its hash says nothing about it.
+An entry's digest is SHA-256 over the previous digest and the entry's own text exactly as stored. Private fields
+(business data, remarks, error texts) are kept in a text of their own that begins with a random salt; the chained body
+holds only that text's SHA-256. Erasing the private text therefore leaves the chain whole, and its hash says nothing
+about it.
 
 An unkeyed chain finds accidents, not a forger who rewrites all of it: for that, keep checkpoints (``orderway verify``).
 """
