@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orderway.errors import ConfigError
 from orderway.ports.ledger import Ledger
@@ -12,7 +12,10 @@ from orderway.ports.sequence import Sequence
 from orderway.ports.store import Store
 from orderway.ports.workers import Workers
 
-__all__ = ["Ports", "open_ports", "ports_for"]
+if TYPE_CHECKING:
+    from orderway.memory import MemoryDatabase
+
+__all__ = ["Ports", "memory_ports", "open_ports", "ports_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +79,17 @@ def _sqlite(url: str, rest: str, shards: int | None, options: dict[str, Any]) ->
 
 
 def _memory(url: str, rest: str, shards: int | None, options: dict[str, Any]) -> Ports:
-    from orderway.memory import MemoryDatabase, MemoryLedger, MemorySequence, MemoryStore, MemoryWorkers
+    from orderway.memory import MemoryDatabase
 
     if rest or options:
         raise ConfigError(f"{url!r}: only memory:// is allowed, without a name and without options")
-    database = MemoryDatabase(shards=1 if shards is None else shards)
+    return memory_ports(MemoryDatabase(shards=1 if shards is None else shards))
+
+
+def memory_ports(database: MemoryDatabase) -> Ports:
+    """The ports over a database in memory: for tests, where several Apps share one, or look at its ``goods``."""
+    from orderway.memory import MemoryLedger, MemorySequence, MemoryStore, MemoryWorkers
+
     return Ports(MemoryStore(database), MemoryWorkers(database), MemoryLedger(database), MemorySequence(database))
 
 

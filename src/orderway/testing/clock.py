@@ -10,7 +10,8 @@ from typing import Any
 __all__ = ["VirtualClock"]
 
 _TURNS = 100
-"""How often ``advance`` lets the event loop turn, so that what was woken runs until it waits again."""
+"""How often ``advance`` lets a foreign event loop turn, so that what was woken runs until it waits again."""
+_MOST_TURNS = 100_000
 
 
 class VirtualClock:
@@ -80,5 +81,10 @@ class VirtualClock:
 
 
 async def _settle() -> None:
-    for _ in range(_TURNS):
+    # asyncio's own loop shows whether anything else is ready to run; other loops (uvloop) do not.
+    ready = getattr(asyncio.get_running_loop(), "_ready", None)
+    for turn in range(_MOST_TURNS):
         await asyncio.sleep(0)
+        if not ready if ready is not None else turn >= _TURNS:
+            return
+    raise RuntimeError("the event loop does not come to rest: does a task spin without waiting?")

@@ -1,0 +1,64 @@
+"""Facts that come from outside while somebody holds the order: they never end it, its holder does."""
+
+from __future__ import annotations
+
+import asyncio
+
+from orderway import App, Business, Money, Order, Stage
+from orderway.channels.scripted import ScriptedChannel
+from orderway.ports.channel import Captured, Charge, Outcome
+from orderway.system_clock import SystemClock
+
+PRICE = Money(1999, "USD")
+
+
+class SlowChannel(ScriptedChannel):
+    """Answers a charge when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(SystemClock())
+        self.asked = asyncio.Event()
+        self.answer = asyncio.Event()
+
+    async def charge(self, charge: Charge) -> Outcome:
+        self.asked.set()
+        await self.answer.wait()
+        return Captured(PRICE, "S-full")
+
+
+class NoHooks(Business[dict[str, int]]):
+    order_type = 1
+
+    async def deliver(self, order: Order[dict[str, int]], delivery: object) -> None:
+        pass
+
+
+async def test_an_order_that_gets_stuck_while_it_is_charged_keeps_its_holder_and_his_money() -> None:
+    channel = SlowChannel()
+    app = App("memory://", channels=[channel], sweep=False)
+    app.register(NoHooks())
+    async with app:
+        order = await app.create(1, "user-7", amount=PRICE, pay="scripted")
+        charging = asyncio.create_task(app.forward(order))
+        await channel.asked.wait()
+        held = await app.record_payment(order.id, Money(1000, "USD"), reference="S-part", channel="scripted")
+        assert (held.stage, held.is_final) == (Stage.FAILING, False)
+        channel.answer.set()
+        await charging
+        after = await app.get(order.id)
+        assert (after.stage, after.paid_minor, after.holder, after.due_at_us) == (Stage.FINISHED, 1999, None, None)
+
+
+async def test_an_order_that_got_stuck_when_its_holder_had_died_ends_held_by_nobody() -> None:
+    app = App("memory://", channels=[channel := SlowChannel()], sweep=False)
+    app.register(NoHooks())
+    async with app:
+        order = await app.create(1, "user-7", amount=PRICE, pay="scripted")
+        charging = asyncio.create_task(app.forward(order))
+        await channel.asked.wait()
+        charging.cancel()  # as a death, it comes between the charge and its record
+        await asyncio.wait([charging])
+        await app.record_payment(order.id, Money(1000, "USD"), reference="S-part", channel="scripted")
+        await app.sweep()
+        after = await app.get(order.id)
+        assert (after.stage, after.holder, after.due_at_us) == (Stage.STUCK, None, None)
