@@ -151,6 +151,8 @@ class Recorder:
     async def record_from_outside(self, order_id: str, decide: Decide, stamp: Stamp) -> Order[Any]:
         """Write what came from outside (a payment, an operator's action): any holder keeps its hold; due at once.
 
+        An order that was stuck and goes on is free for anyone.
+
         Raises:
             OrderNotFound: there is no such order.
             IllegalTransition: the order does not allow it.
@@ -160,25 +162,31 @@ class Recorder:
             facts = decide(order)
             if not facts:
                 return order
-            after, entries = self.chain(order, facts, stamp)
+            # Not closed here, even where no hook waits: somebody may hold the order, and only he can let go of it.
+            after, entries = self.chain(order, facts, stamp, close=False)
             after.attempts = 0
             after.last_error = ""
             after.due_at_us = None if after.is_final else stamp.at_us
+            # A stuck order that goes on is free: whoever got stuck with it may not look at it again.
+            revived = order.is_final and not after.is_final
+            after.holder = None if revived else order.holder
             try:
-                await self.store.record(Change(after, entries, keep_holder=True))
+                await self.store.record(Change(after, entries, keep_holder=not revived))
             except StaleOrder:
                 continue
             return after
         raise StaleOrder(f"order {order_id} changed {_MOST_RACES} times in a row while a fact was to be recorded")
 
-    def chain(self, order: Order[Any], facts: Sequence[Fact], stamp: Stamp) -> tuple[Order[Any], list[Entry]]:
+    def chain(
+        self, order: Order[Any], facts: Sequence[Fact], stamp: Stamp, *, close: bool = True
+    ) -> tuple[Order[Any], list[Entry]]:
         """The order after these facts, and their entries. Facts with no effect between them are recorded together."""
         entries = []
         for fact in facts:
             order, entry = journal.record(order, fact, stamp)
             entries.append(entry)
         owed = HOOK_OF.get(order.stage)
-        if owed is not None:
+        if owed is not None and close:
             business = self.businesses.get(order.type)
             # Where nobody waits for the closing hook, no commit is spent on it. A type served elsewhere may have one.
             if business is not None and not business.overrides(owed[0]):
