@@ -1,0 +1,110 @@
+"""The contestants: what a caller does for one complete order."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from orderway import GATEWAY, App, Business, Delivery, Money, Order, blocking
+
+__all__ = ["CONTESTANTS", "GOODS_TABLE", "HEADLINE", "PRICE", "UIDS", "Contestant", "Shop"]
+
+PRICE = Money.of("9.90", "CNY")
+UIDS = tuple(f"user-{number:04}" for number in range(1000))
+GOODS_TABLE = "CREATE TABLE bench_goods (uid TEXT PRIMARY KEY, coins INTEGER NOT NULL) WITHOUT ROWID"
+ADD_COIN = "UPDATE bench_goods SET coins = coins + 1 WHERE uid = :uid"
+DATA = {
+    "sku": "coins-100",
+    "region": "eu-central",
+    "device": "android-14",
+    "campaign": "autumn-2026",
+    "gift": False,
+    "items": [{"id": 1001, "count": 2}, {"id": 2002, "count": 1}],
+    "note": "leave it with the neighbours, please",
+}
+"""About 200 bytes as JSON."""
+
+
+class Shop(Business[dict[str, Any]]):
+    """Delivers by doing nothing: what is left is Orderway's own cost."""
+
+    order_type = 1
+
+    async def deliver(self, order: Order[dict[str, Any]], delivery: Delivery) -> None:
+        """Nothing."""
+
+
+class StatementShop(Shop):
+    """Goods written by ``delivery.execute``, in the transaction of the fact."""
+
+    async def deliver(self, order: Order[dict[str, Any]], delivery: Delivery) -> None:
+        """One coin more."""
+        delivery.execute(ADD_COIN, {"uid": order.uid}, expect=1)
+
+
+class TransactionShop(Shop):
+    """Goods written in a transaction of their own."""
+
+    async def deliver(self, order: Order[dict[str, Any]], delivery: Delivery) -> None:
+        """One coin more."""
+        async with delivery.transaction() as connection:
+            await connection.execute(ADD_COIN, {"uid": order.uid})
+
+
+async def _nothing_to_pay(app: App, uid: str) -> Order[Any]:
+    return await app.forward(await app.create(1, uid))
+
+
+async def _with_data(app: App, uid: str) -> Order[Any]:
+    return await app.forward(await app.create(1, uid, data=DATA))
+
+
+async def _prepaid(app: App, uid: str) -> Order[Any]:
+    return await app.forward(await app.create(1, uid, amount=PRICE, pay="wallet"))
+
+
+async def _pay_later(app: App, uid: str) -> Order[Any]:
+    order = await app.create(1, uid, amount=PRICE, pay=GATEWAY)
+    await app.record_payment(order.id, PRICE, reference=order.id)
+    return await app.forward(order.id)
+
+
+def _blocking(app: blocking.App, uid: str) -> Order[Any]:
+    return app.forward(app.create(1, uid))
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """How one complete order is made.
+
+    Args:
+        about: what it does, for the report.
+        shop: the business.
+        carry: makes one order and carries it to its end; None where ``carry_blocking`` does.
+        carry_blocking: the same on ``orderway.blocking.App``, from a thread a caller.
+        goods: each order adds a coin, which is counted afterwards.
+        sweep: the sweeper runs beside the callers, as it does by default.
+    """
+
+    about: str
+    shop: type[Shop]
+    carry: Callable[[App, str], Awaitable[Order[Any]]] | None = None
+    carry_blocking: Callable[[blocking.App, str], Order[Any]] | None = None
+    goods: bool = False
+    sweep: bool = True
+
+
+HEADLINE = "nothing to pay"
+CONTESTANTS = {
+    HEADLINE: Contestant("async deliver, no finished hook", Shop, _nothing_to_pay),
+    "with data": Contestant("nothing to pay, about 200 bytes of data", Shop, _with_data),
+    "prepaid": Contestant("from a wallet", Shop, _prepaid),
+    "prepaid, execute": Contestant("from a wallet; goods by delivery.execute", StatementShop, _prepaid, goods=True),
+    "prepaid, transaction": Contestant(
+        "from a wallet; goods by delivery.transaction", TransactionShop, _prepaid, goods=True
+    ),
+    # Its caller forwards: with the sweeper beside it, the two would race for each order, and who wins is no speed.
+    "pay later": Contestant("create, record_payment, forward; without the sweeper", Shop, _pay_later, sweep=False),
+    "blocking": Contestant("nothing to pay; blocking.App, one thread a caller", Shop, carry_blocking=_blocking),
+}

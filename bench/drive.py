@@ -1,0 +1,129 @@
+"""Driving a contestant: a closed loop of callers, each with one order in hand at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bench.contestants import CONTESTANTS, UIDS, Contestant
+from bench.sample import Sample, Stopwatch
+from orderway import App, Order, Stage, blocking
+
+__all__ = ["app_over", "drive", "loop_name", "run_on_loop"]
+
+T = TypeVar("T")
+
+
+def drive(name: str, path: Path, callers: int, warm_up_s: float, window_s: float, ready: Callable[[], None]) -> Sample:
+    """Measure a contestant over a prepared file.
+
+    Args:
+        name: the contestant's.
+        path: the file.
+        callers: how many.
+        warm_up_s, window_s: how long it runs unmeasured, and measured.
+        ready: waits until all processes of this point are ready.
+    """
+    contestant = CONTESTANTS[name]
+    if contestant.carry_blocking is not None:
+        return _drive_threads(contestant, path, callers, warm_up_s, window_s, ready)
+    return run_on_loop(_drive_tasks(contestant, path, callers, warm_up_s, window_s, ready))
+
+
+def app_over(path: Path, contestant: Contestant) -> App:
+    """An App with the contestant's business, not started."""
+    app = App(f"sqlite:///{path}", sweep=contestant.sweep)
+    app.register(contestant.shop())
+    return app
+
+
+def loop_name() -> str:
+    """Which event loop the contestants run on."""
+    return "uvloop" if importlib.util.find_spec("uvloop") else "asyncio"
+
+
+def run_on_loop(main: Coroutine[Any, Any, T]) -> T:
+    """Run on uvloop where it is installed, else on asyncio's own loop."""
+    if loop_name() == "asyncio":
+        return asyncio.run(main)
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+async def _drive_tasks(
+    contestant: Contestant, path: Path, callers: int, warm_up_s: float, window_s: float, ready: Callable[[], None]
+) -> Sample:
+    watch = Stopwatch()
+    carry = contestant.carry
+    assert carry is not None
+
+    async def caller(uids: Iterator[str], app: App) -> None:
+        clock = time.perf_counter
+        while watch.running:
+            began_s = clock()
+            order = await carry(app, next(uids))
+            _check(order)
+            watch.latencies_s.append(clock() - began_s)
+
+    async with app_over(path, contestant) as app:
+        await asyncio.to_thread(ready)
+        async with asyncio.TaskGroup() as group:
+            for number in range(callers):
+                group.create_task(caller(_uids(number), app))
+            await asyncio.sleep(warm_up_s)
+            watch.open()
+            await asyncio.sleep(window_s)
+            seconds, used_s, latencies_s = watch.close()
+    return Sample(seconds, used_s, latencies_s, watch.finished())
+
+
+def _drive_threads(
+    contestant: Contestant, path: Path, callers: int, warm_up_s: float, window_s: float, ready: Callable[[], None]
+) -> Sample:
+    watch = Stopwatch()
+    carry = contestant.carry_blocking
+    assert carry is not None
+    ended = threading.Event()
+
+    def caller(uids: Iterator[str], app: blocking.App) -> None:
+        clock = time.perf_counter
+        try:
+            while watch.running:
+                began_s = clock()
+                order = carry(app, next(uids))
+                _check(order)
+                watch.latencies_s.append(clock() - began_s)
+        finally:
+            ended.set()  # before its time only if it failed: then nobody need wait for the window
+
+    app = blocking.App(f"sqlite:///{path}", sweep=contestant.sweep)
+    app.register(contestant.shop())
+    with app, ThreadPoolExecutor(callers) as pool:
+        ready()
+        calls = [pool.submit(caller, _uids(number), app) for number in range(callers)]
+        ended.wait(warm_up_s)
+        watch.open()
+        ended.wait(window_s)
+        seconds, used_s, latencies_s = watch.close()
+        for call in calls:
+            call.result()
+    return Sample(seconds, used_s, latencies_s, watch.finished())
+
+
+def _uids(caller: int) -> Iterator[str]:
+    """All users in turn, each caller beginning at another one."""
+    return islice(cycle(UIDS), caller * 37 % len(UIDS), None)
+
+
+def _check(order: Order[Any]) -> None:
+    if order.stage is not Stage.FINISHED:
+        raise RuntimeError(f"order {order.id} is {order.stage} ({order.last_error or order.why}), and not finished")
