@@ -7,14 +7,15 @@ from typing import Any
 
 import click
 from rich.panel import Panel
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 from rich.tree import Tree
 
 from orderway.cli.documents import entry_document, explanation_document, order_document
 from orderway.cli.opening import Settings, reading, run
 from orderway.cli.options import INSTANT, STATUS, Command, paged
-from orderway.cli.output import console, iso, money, print_json, print_table, safe, stage_text, table
+from orderway.cli.output import console, iso, money, print_json, safe, stage_text
+from orderway.cli.tables import Table
 from orderway.cli.timeline import Moment, timeline
 from orderway.core.ids import check_order_id
 from orderway.core.journal import Entry
@@ -152,18 +153,18 @@ def _print_page(page: Page) -> None:
         console().print("no orders")
         return
     columns = ("id", "type", "user", "stage", "amount", "created", "due")
-    filled = table(*columns, right=("type", "amount"), cut=("user",))
+    table = Table(columns, right=("type", "amount"), cut="user", spare=("due", "type"))
     for order in page.orders:
-        filled.add_row(
+        table.add(
             order.id,
             str(order.type),
-            safe(order.uid),
+            order.uid,
             stage_text(order.stage),
             _price(order),
-            iso(order.created_at_us),
+            iso(order.created_at_us) or "",
             iso(order.due_at_us) or "-",
         )
-    print_table(filled)
+    table.print()
     if page.next is not None:
         console().print(Text(f"more: add --after {page.next}", "dim"), soft_wrap=True)
 
@@ -175,20 +176,24 @@ def _price(order: Order[Any]) -> str:
 def _print_row(order: Order[Any]) -> None:
     status = f"status {int(order.status)} {order.status.name.lower().replace('_', ' ')}"
     stage = Text.assemble(stage_text(order.stage), (f"  ({status}, version {order.version})", "dim"))
-    grid = Table.grid(padding=(0, 2))
+    lines: list[tuple[str, str]] = [(label, value) for label, value in _row_lines(order) if value]
+    out = console()
+    if not out.is_terminal:
+        out.print(f"order {order.id}")
+        table = Table(("label", "value"), headed=False)
+        table.add("stage", stage)
+        for label, value in lines:
+            table.add(label, value)
+        table.print()
+        return
+    grid = Grid.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_row("stage", stage)
-    for label, value in _row_lines(order):
-        if value:
-            grid.add_row(label, safe(value))
-    out = console()
-    if out.is_terminal:
-        title = Text.assemble("order ", (order.id, "bold"))
-        out.print(Panel(grid, title=title, title_align="left", border_style="dim", expand=False))
-    else:
-        out.print(f"order {order.id}")
-        print_table(grid)
+    for label, value in lines:
+        grid.add_row(label, safe(value))
+    title = Text.assemble("order ", (order.id, "bold"))
+    out.print(Panel(grid, title=title, title_align="left", border_style="dim", expand=False))
 
 
 def _row_lines(order: Order[Any]) -> Sequence[tuple[str, str | None]]:
@@ -215,11 +220,11 @@ def _row_lines(order: Order[Any]) -> Sequence[tuple[str, str | None]]:
 
 def _print_legs(order: Order[Any]) -> None:
     console().print(Text("\npayments", "bold"))
-    filled = table("leg", "channel", "state", "asked", "paid", "reference", right=("leg", "asked", "paid"))
+    table = Table(("leg", "channel", "state", "asked", "paid", "reference"), right=("leg", "asked", "paid"))
     for leg in order.legs:
         asked, paid = (money(minor, leg.currency) if minor else "-" for minor in (leg.amount_minor, leg.captured_minor))
-        filled.add_row(str(leg.number), safe(leg.channel), str(leg.state), asked, paid, safe(leg.reference or "-"))
-    print_table(filled)
+        table.add(str(leg.number), leg.channel, str(leg.state), asked, paid, leg.reference or "-")
+    table.print()
 
 
 def _print_timeline(moments: Sequence[Moment]) -> None:
@@ -227,16 +232,19 @@ def _print_timeline(moments: Sequence[Moment]) -> None:
     tree = Tree(Text("timeline", "bold"), guide_style="dim")
     if not out.is_terminal:
         out.print("\ntimeline")
+    longest = max((len(moment.fact) for moment in moments), default=0)
     for moment in moments:
-        line = Text.assemble((moment.at, "dim"), "  ", (safe(moment.fact), "bold"))
+        fact = safe(moment.fact)
+        line = Text.assemble((moment.at, "dim"), "  ", (fact, "bold"), " " * (longest - len(fact)))
         if moment.what:
             line.append(f"  {safe(moment.what)}")
         if moment.who or moment.why:
             line.append(f"  [{': '.join(safe(text) for text in (moment.who, moment.why) if text)}]", "italic")
+        line.rstrip()
         if out.is_terminal:
             tree.add(line)
         else:
-            out.print(Text.assemble("  ", line))
+            out.print(Text.assemble("  ", line), soft_wrap=True)
     if out.is_terminal:
         out.print()
         out.print(tree)

@@ -8,27 +8,14 @@ import unicodedata
 from datetime import datetime
 from typing import IO, Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from orderway.core.money import Money
 from orderway.core.order import Stage, instant
 from orderway.errors import InvalidValue
 
-__all__ = [
-    "console",
-    "iso",
-    "money",
-    "print_json",
-    "print_note",
-    "print_problem",
-    "print_table",
-    "safe",
-    "stage_text",
-    "table",
-]
+__all__ = ["console", "iso", "money", "print_json", "print_note", "print_problem", "safe", "stage_text"]
 
 _PLAIN_WIDTH = 100_000
 """In a pipe nothing is wrapped or cut off."""
@@ -74,34 +61,12 @@ def money(amount_minor: int, currency: str) -> str:
     try:
         return str(Money(amount_minor, currency))
     except InvalidValue:
-        return f"{amount_minor:,} {safe(currency)} (minor units)"
+        return f"{amount_minor:,} {safe(currency)} (minor)"
 
 
 def stage_text(stage: Stage) -> Text:
     """A stage in its colour."""
     return Text(str(stage), _COLOURS.get(stage, "yellow"))
-
-
-def table(*columns: str, right: tuple[str, ...] = (), cut: tuple[str, ...] = ()) -> Table:
-    """An empty table: ``right`` are aligned to the right; only ``cut`` may be cut off on a narrow terminal."""
-    made = Table(box=SIMPLE_HEAD if console().is_terminal else None, pad_edge=False, header_style="bold")
-    for name in columns:
-        made.add_column(
-            name,
-            justify="right" if name in right else "left",
-            no_wrap=True,
-            overflow="ellipsis" if name in cut else "fold",
-            min_width=None if name in cut else len(name),
-        )
-    return made
-
-
-def print_table(filled: Table) -> None:
-    """Print a table, without blanks at the ends of lines."""
-    out = console()
-    with out.capture() as captured:
-        out.print(filled)
-    out.file.write("\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n")
 
 
 def print_json(document: dict[str, Any]) -> None:

@@ -15,7 +15,8 @@ from orderway.checkpoint import Checkpoint, CheckpointWriter
 from orderway.cli.exits import FINDINGS
 from orderway.cli.opening import Settings, reading, run
 from orderway.cli.options import Command
-from orderway.cli.output import console, money, print_json, print_table, safe, table
+from orderway.cli.output import console, money, print_json, safe
+from orderway.cli.tables import Table
 from orderway.system_clock import SystemClock
 from orderway.verify import Progress as Tell
 from orderway.verify import Report, compare
@@ -100,11 +101,11 @@ def _print_report(report: Report, write: Path | None, written: int | None) -> No
     if report.compared:
         out.print(f"{report.compared:,} journals compared with the checkpoint")
     if report.books:
-        filled = table("account", "holds", right=("holds",))
+        table = Table(("account", "holds"), right=("holds",))
         for currency, accounts in sorted(report.books.items()):
             for account, minor in sorted(accounts.items()):
-                filled.add_row(safe(account), money(minor, currency))
-        print_table(filled)
+                table.add(account, money(minor, currency))
+        table.print()
     for finding in report.findings:
         out.print(Text.assemble(("wrong: ", "bold red"), safe(finding)), soft_wrap=True)
     if report.found > len(report.findings):

@@ -10,7 +10,8 @@ from rich.text import Text
 from orderway.cli.documents import line_document
 from orderway.cli.opening import Settings, reading, run
 from orderway.cli.options import Command, paged
-from orderway.cli.output import console, iso, money, print_json, print_table, safe, table
+from orderway.cli.output import console, iso, money, print_json
+from orderway.cli.tables import Table
 from orderway.core.money import Currency
 from orderway.orders import check_uid
 from orderway.ports.ledger import StatementLine
@@ -58,11 +59,12 @@ def statement(settings: Settings, uid: str, currency: str, limit: int, after: in
     if not lines:
         console().print("no movements")
         return
-    filled = table("when", "amount", "balance", "key", "memo", right=("amount", "balance"), cut=("memo",))
+    columns = ("when", "amount", "balance", "key", "memo")
+    table = Table(columns, right=("amount", "balance"), cut="memo", spare=("memo",))
     for line in lines:
         amount, holds = (money(minor, currency) for minor in (line.amount_minor, line.balance_minor))
-        filled.add_row(iso(line.at_us), amount, holds, safe(line.key), safe(line.memo))
-    print_table(filled)
+        table.add(iso(line.at_us) or "", amount, holds, line.key, line.memo)
+    table.print()
     if following is not None:
         console().print(Text(f"more: add --after {following}", "dim"))
 
