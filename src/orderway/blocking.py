@@ -7,6 +7,7 @@ threads may call one ``blocking.App``: their operations share commits.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -83,8 +84,8 @@ class App:
         """See ``orderway.App.register``."""
         self.inner.register(business)
 
-    def start(self) -> None:
-        """Start the loop's thread and the App in it. Idempotent."""
+    def start(self, *, sweep: bool | None = None) -> None:
+        """Start the loop's thread and the App in it. Idempotent. See ``orderway.App.start``."""
         if self._portal is not None:
             return
         self._guard()
@@ -92,7 +93,7 @@ class App:
         self._portal = self._opening.__enter__()
         self._pid = os.getpid()
         try:
-            self._portal.call(self.inner.start)
+            self._portal.call(functools.partial(self.inner.start, sweep=sweep))
         except BaseException:
             self._stop_loop()
             raise
