@@ -37,9 +37,7 @@ class SqlLedger:
         posting, line = tables.postings.c, tables.lines.c
         rows = await self._database.fetch(
             select(posting.currency, posting.memo, line.account, line.amount_minor)
-            .join_from(
-                tables.postings, tables.lines, (line.uid == posting.uid) & (line.key == posting.key)
-            )
+            .join_from(tables.postings, tables.lines, (line.uid == posting.uid) & (line.key == posting.key))
             .where(posting.uid == uid, posting.key == key)
             .order_by(line.number)
         )
@@ -111,4 +109,5 @@ def fingerprint(posting: Posting) -> str:
     """SHA-256 over all that a posting says."""
     lines = [[line.account, line.amount_minor] for line in posting.lines]
     content = [posting.key, posting.uid, posting.currency, lines, posting.memo]
-    return sha256(compact_json(content).encode()).hexdigest()
+    # What is no Unicode passes here: the database refuses it, and says so.
+    return sha256(compact_json(content).encode(errors="surrogatepass")).hexdigest()

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from orderway.core.ids import SLOTS, slot_of_order, slot_of_uid
-from orderway.errors import ConfigError
+from orderway.errors import ConfigError, InvalidValue
 
 __all__ = ["ShardMap"]
 
@@ -61,8 +61,15 @@ class ShardMap:
         Raises:
             InvalidValue: this is no order id.
         """
-        return 0 if len(self.firsts) == 1 else self.of_slot(slot_of_order(order_id))
+        return self.of_slot(slot_of_order(order_id))
 
     def of_uid(self, uid: str) -> int:
-        """The shard that this user's orders and accounts live in."""
-        return 0 if len(self.firsts) == 1 else self.of_slot(slot_of_uid(uid))
+        """The shard that this user's orders and accounts live in.
+
+        Raises:
+            InvalidValue: the uid is no Unicode text.
+        """
+        try:
+            return 0 if len(self.firsts) == 1 else self.of_slot(slot_of_uid(uid))
+        except UnicodeEncodeError as error:
+            raise InvalidValue(f"uid {uid!r} is no Unicode text ({error.reason})") from None

@@ -248,8 +248,7 @@ def _long_text() -> TypeEngine[str]:
 def _fits(**lengths: int) -> list[CheckConstraint]:
     """SQLite does not enforce the length of a VARCHAR: a check does."""
     return [
-        CheckConstraint(f"length({column}) <= {length}").ddl_if(dialect="sqlite")
-        for column, length in lengths.items()
+        CheckConstraint(f"length({column}) <= {length}").ddl_if(dialect="sqlite") for column, length in lengths.items()
     ]
 
 

@@ -194,6 +194,8 @@ class OrderWrites:
 
     def of_order(self, order_id: str) -> OrderStatements:
         """The statements of the shard that this order lives in."""
+        if len(self._statements) == 1:
+            return self._statements[0]
         return self._statements[self._shards.of_order(order_id)]
 
     def _by_shard(self, items: list[tuple[str, T]]) -> list[tuple[OrderStatements, list[T]]]:

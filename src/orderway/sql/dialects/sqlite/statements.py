@@ -116,9 +116,7 @@ class OrderStatements:
             f"UPDATE {orders} SET holder = NULL, due_at_us = ?, attempts = ?, last_error = ?"
             " WHERE id = ? AND version = ? AND holder = ?"
         )
-        self.hint_order = (
-            f"UPDATE {orders} SET due_at_us = min(due_at_us, ?) WHERE id = ? AND due_at_us IS NOT NULL"
-        )
+        self.hint_order = f"UPDATE {orders} SET due_at_us = min(due_at_us, ?) WHERE id = ? AND due_at_us IS NOT NULL"
 
 
 class PostingStatements:

@@ -1,0 +1,36 @@
+"""Fixtures: a SQLite file, opened as often as a test wants, and closed after it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlite_file import Faults, Open, Opened
+
+from orderway.sql.dialects.sqlite import SqliteDatabase
+from orderway.sql.ledger import SqlLedger
+from orderway.sql.sequence import SqlSequence
+from orderway.sql.store import SqlStore
+from orderway.sql.workers import SqlWorkers
+
+
+@pytest.fixture
+def faults() -> Faults:
+    return Faults()
+
+
+@pytest.fixture
+async def open_file(tmp_path: Path) -> AsyncIterator[Open]:
+    opened: list[SqliteDatabase] = []
+
+    async def open_one(**options: Any) -> Opened:
+        database = SqliteDatabase(tmp_path / "orders.db", **options)
+        await database.start()
+        opened.append(database)
+        return Opened(database, SqlStore(database), SqlLedger(database), SqlWorkers(database), SqlSequence(database))
+
+    yield open_one
+    for database in opened:
+        await database.close()

@@ -1,0 +1,130 @@
+"""Group commit by itself, with a database that commits when the test says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from orderway.errors import Unavailable
+from orderway.sql.commit import GroupCommit
+from orderway.sql.operations import Beat, Operation
+
+Batch = list[Operation[Any]]
+
+
+class Manual:
+    """Keeps each batch until it is committed by hand."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self._flying: tuple[Batch, Callable[[Batch], None]] | None = None
+
+    def begin(self, batch: Batch, landed: Callable[[Batch], None]) -> None:
+        assert self._flying is None, "a batch began before the one before was over"
+        self.batches.append([operation.incarnation for operation in batch if isinstance(operation, Beat)])
+        self._flying = (batch, landed)
+
+    def commit(self, error: Exception | None = None) -> None:
+        assert self._flying is not None
+        (batch, landed), self._flying = self._flying, None
+        for operation in batch:
+            operation.result, operation.error = True, error
+        landed(batch)
+
+
+async def turns(count: int = 3) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_what_arrives_while_a_transaction_is_in_flight_goes_into_the_next() -> None:
+    manual = Manual()
+    group = GroupCommit(manual.begin)
+    first = group.submit(Beat(1))
+    await turns()
+    later = [group.submit(Beat(number)) for number in (2, 3, 4)]
+    await turns()
+    assert manual.batches == [[1]]
+    assert not first.done()
+    manual.commit()
+    assert manual.batches == [[1], [2, 3, 4]]
+    assert await first is True
+    assert not any(future.done() for future in later)
+    manual.commit()
+    assert await asyncio.gather(*later) == [True] * 3
+
+
+async def test_callers_that_are_ready_together_share_the_first_transaction() -> None:
+    manual = Manual()
+    group = GroupCommit(manual.begin)
+    futures = [group.submit(Beat(number)) for number in range(5)]
+    await turns()
+    assert manual.batches == [[0, 1, 2, 3, 4]]
+    manual.commit()
+    assert await asyncio.gather(*futures) == [True] * 5
+
+
+async def test_batches_have_a_largest_size() -> None:
+    manual = Manual()
+    group = GroupCommit(manual.begin, largest_batch=2)
+    futures = [group.submit(Beat(number)) for number in range(5)]
+    await turns()
+    for _ in range(3):
+        manual.commit()
+    assert manual.batches == [[0, 1], [2, 3], [4]]
+    assert await asyncio.gather(*futures) == [True] * 5
+
+
+async def test_callers_past_the_bound_stand_in_line_and_are_let_in_by_turn() -> None:
+    manual = Manual()
+    group = GroupCommit(manual.begin, most_waiting=2)
+    flying = group.submit(Beat(0))
+    await turns()
+    futures = [group.submit(Beat(number)) for number in range(1, 7)]
+    assert (group.waiting, group.in_line) == (2, 4)
+    manual.commit()
+    assert await flying is True
+    assert (group.waiting, group.in_line) == (2, 2)
+    for _ in range(3):
+        manual.commit()
+    assert manual.batches == [[0], [1, 2], [3, 4], [5, 6]]
+    assert await asyncio.gather(*futures) == [True] * 6
+    assert (group.waiting, group.in_line) == (0, 0)
+
+
+async def test_cancelled_in_line_is_not_run_cancelled_once_accepted_is() -> None:
+    manual = Manual()
+    group = GroupCommit(manual.begin, most_waiting=1)
+    flying = group.submit(Beat(0))
+    await turns()
+    accepted, in_line, last = (group.submit(Beat(number)) for number in (1, 2, 3))
+    accepted.cancel()
+    in_line.cancel()
+    for _ in range(3):
+        manual.commit()
+    assert manual.batches == [[0], [1], [3]]
+    assert await flying is True
+    assert await last is True
+
+
+async def test_close_finishes_what_was_accepted_and_refuses_the_rest() -> None:
+    manual = Manual()
+    group = GroupCommit(manual.begin, most_waiting=1)
+    flying = group.submit(Beat(0))
+    await turns()
+    accepted, in_line = group.submit(Beat(1)), group.submit(Beat(2))
+    closing = asyncio.create_task(group.close())
+    await turns()
+    with pytest.raises(Unavailable):
+        group.submit(Beat(3))
+    with pytest.raises(Unavailable):
+        await in_line
+    assert not closing.done()
+    manual.commit()
+    manual.commit()
+    await closing
+    assert manual.batches == [[0], [1]]
+    assert [await flying, await accepted] == [True, True]
