@@ -81,7 +81,8 @@ def money_is_recorded(
 ) -> Iterable[str]:
     """What the channels took is what the orders know of, payment by payment; no order was charged too often."""
     taken, postings, paid_outside = list(taken), list(postings), list(paid_outside)
-    charges = Counter(each.order_id for each in (*taken, *paid_outside))
+    charges = Counter(each.order_id for each in taken)
+    charges.update(each.order_id for each in paid_outside)
     charges.update(posting.memo.removeprefix("order ") for posting in postings)
     for order_id, count in charges.items():
         if count > most_charges:

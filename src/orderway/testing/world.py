@@ -80,13 +80,17 @@ class OnSqlite:
             return connection.execute(sql).fetchall()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PaidOutside:
-    """What a user paid at a gateway of the shop's own: the truth that the orders are compared with."""
+    """What a user paid at a gateway of the shop's own: the truth that the orders are compared with.
+
+    ``untold`` is how many more times the gateway tells of it; what is not answered, it tells again.
+    """
 
     order_id: str
     amount: Money
     reference: str
+    untold: int
 
 
 class World:
@@ -125,11 +129,10 @@ class World:
         self.workers.append(worker)
         return worker
 
-    def pay_outside(self, order_id: str, amount: Money, reference: str) -> None:
-        """A user pays at the shop's own gateway: once by reference, whoever is told of it and how often."""
-        payment = PaidOutside(order_id, amount, reference)
-        if payment not in self.paid_outside:
-            self.paid_outside.append(payment)
+    def pay_outside(self, order_id: str, amount: Money, reference: str, *, told: int = 1) -> None:
+        """A user pays at the shop's own gateway, once by reference; the gateway tells whichever worker is there."""
+        if not any(payment.reference == reference for payment in self.paid_outside):
+            self.paid_outside.append(PaidOutside(order_id, amount, reference, told))
 
     def close(self) -> None:
         """Release what the world holds."""
@@ -189,6 +192,7 @@ class Worker:
         self.world.channel.notify = self._notify
         try:
             await self.world.channel.deliver()
+            await self._hear_of_payments()
             await self.app.membership.beat()
             await self.app.sweep()
         except Unavailable as error:  # as the App's own loops do: it will be tried again
@@ -218,6 +222,12 @@ class Worker:
         self._clock.end_waiting()
         await self.app.sweeper.drain()
         await self._ports.close()
+
+    async def _hear_of_payments(self) -> None:
+        for payment in self.world.paid_outside:
+            while payment.untold:
+                await self.app.record_payment(payment.order_id, payment.amount, reference=payment.reference)
+                payment.untold -= 1
 
     async def _notify(self, body: bytes, headers: Mapping[str, str]) -> object:
         return await self.app.notify(self.world.channel.name, body, headers)

@@ -11,7 +11,7 @@ from orderway.errors import InsufficientBalance, InvalidValue, KeyReused
 from orderway.ports.ledger import WALLET, Ledger, Line, Posting, StatementLine
 from orderway.testing.conformance.backend import PROCESSES, Backend, require
 from orderway.testing.conformance.builders import NOW_US, make_posting, uids_in_shards
-from orderway.testing.conformance.racing import racing_processes
+from orderway.testing.conformance.racing import ProcessRaces, Racers
 
 __all__ = ["LedgerConformance"]
 
@@ -27,7 +27,7 @@ async def assert_books(ledger: Ledger, expected: dict[str, dict[str, int]]) -> N
 
 
 @pytest.mark.asyncio
-class LedgerConformance:
+class LedgerConformance(ProcessRaces):
     """The contract of :class:`orderway.ports.ledger.Ledger`."""
 
     async def test_posting_moves_money(self, backend: Backend) -> None:
@@ -194,13 +194,12 @@ class LedgerConformance:
         assert [line.balance_minor for line in lines] == list(range(1003, 0, -10))
         await assert_books(one.ledger, {"USD": {WALLET: 3, "house:cash": -3}})
 
-    async def test_two_processes_debit_one_wallet_until_it_is_empty(self, backend: Backend) -> None:
+    async def test_two_processes_debit_one_wallet_until_it_is_empty(self, backend: Backend, racers: Racers) -> None:
         require(backend, PROCESSES)
         ledger = (await backend.connect()).ledger
-        async with racing_processes(backend) as race:
-            for round_ in range(5):
-                await ledger.post(make_posting(f"u{round_}", 203), NOW_US)
-                first, second = await race("debit", uid=f"u{round_}", amount_minor=10)
-                assert first["debits"] + second["debits"] == 20
-                assert await ledger.balance(f"u{round_}", "USD") == 3
+        for round_ in range(5):
+            await ledger.post(make_posting(f"u{round_}", 203), NOW_US)
+            first, second = await racers.race(backend, "debit", uid=f"u{round_}", amount_minor=10)
+            assert first["debits"] + second["debits"] == 20
+            assert await ledger.balance(f"u{round_}", "USD") == 3
         await assert_books(ledger, {"USD": {WALLET: 15, "house:cash": -15}})

@@ -1,6 +1,6 @@
-"""One racer: ``python -m orderway.testing.conformance.racer URL SHARDS``, driven by lines on standard input.
+"""One racer: ``python -m orderway.testing.conformance.racer``, driven by lines on standard input.
 
-Each race is two lines: a JSON object that names the action (answered when the racer stands ready), then ``go``
+Each race is two lines: a JSON object that names database and action (answered when the racer stands ready), then ``go``
 (answered with what came of it). The process ends when its standard input does.
 """
 
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from orderway.adapters import Ports, open_ports
+from orderway.adapters import Ports, open_ports, ports_for
 from orderway.errors import InsufficientBalance, OrderwayError
 from orderway.testing.conformance.builders import NOW_US, make_change, make_order, make_posting, paid
 
@@ -72,7 +72,7 @@ async def sequence(ports: Ports, given: dict[str, Any]) -> Run:
     """Draw numbers."""
 
     async def run() -> dict[str, Any]:
-        return {"numbers": [await ports.sequence.next(given["name"]) for _ in range(given["count"])]}
+        return {"numbers": [await ports.sequence.next(given["name"]) for _ in range(given["draws"])]}
 
     return run
 
@@ -82,12 +82,16 @@ ACTIONS: dict[str, Callable[[Ports, dict[str, Any]], Awaitable[Run]]] = {
 }
 
 
-async def main(url: str, shards: int) -> None:
-    """Open the database and race until standard input ends."""
-    ports = await open_ports(url, shards=shards)
+async def main() -> None:
+    """Race until standard input ends; the database stays open from race to race, while it is the same one."""
+    opened, ports = None, ports_for("memory://")
     try:
         while line := await asyncio.to_thread(sys.stdin.readline):
             given = json.loads(line)
+            if opened != (given["url"], given["shards"]):
+                await ports.close()
+                ports = await open_ports(given["url"], shards=given["shards"])
+                opened = given["url"], given["shards"]
             run = await ACTIONS[given["action"]](ports, given)
             _say({"ready": given["action"]})
             await asyncio.to_thread(sys.stdin.readline)
@@ -105,4 +109,4 @@ def _say(answer: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(main())

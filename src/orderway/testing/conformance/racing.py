@@ -5,63 +5,83 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from subprocess import PIPE, Popen
 from typing import Any
+
+import pytest
 
 from orderway.testing.conformance.backend import Backend
 
-__all__ = ["Race", "racing_processes"]
+__all__ = ["ProcessRaces", "Racers"]
 
-Race = Callable[..., Awaitable[list[dict[str, Any]]]]
-"""``await race(action, **arguments)``: each racer's answer, once all have run the action at the same time."""
-
+_RACERS = 2
 _PATIENCE_S = 60
 
 
-@asynccontextmanager
-async def racing_processes(backend: Backend, count: int = 2) -> AsyncIterator[Race]:
-    """Start racers (see ``racer.py``) on the backend's URL, and stop them at the end."""
-    command = (sys.executable, "-m", "orderway.testing.conformance.racer", backend.url, str(backend.shards))
-    racers = [await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE) for _ in range(count)]
+class Racers:
+    """Two processes that race (see ``racer.py``); started by the first race, since starting is what takes the time."""
 
-    async def race(action: str, **arguments: Any) -> list[dict[str, Any]]:
-        calls = [{"action": action, "racer": number, **arguments} for number in range(count)]
-        for answer in await _tell_all(racers, [json.dumps(call) for call in calls]):
-            assert answer == {"ready": action}, answer
-        return await _tell_all(racers, ["go"] * count)
+    def __init__(self) -> None:
+        self._processes: list[Popen[str]] = []
 
-    try:
-        yield race
-    finally:
-        for racer in racers:
-            if racer.stdin is not None:
-                racer.stdin.close()
-        codes = [await _end(racer) for racer in racers]
-    assert codes == [0] * count, f"racers ended with exit codes {codes}; see standard error"
+    async def race(self, backend: Backend, action: str, **arguments: Any) -> list[dict[str, Any]]:
+        """Let both do this on the backend at the same time; returns each one's answer."""
+        self._start()
+        call = {"action": action, "url": backend.url, "shards": backend.shards, **arguments}
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                ready = await _tell(self._processes, [json.dumps({**call, "racer": n}) for n in range(_RACERS)])
+                assert ready == [{"ready": action}] * _RACERS
+                return await _tell(self._processes, ["go"] * _RACERS)
+        except BaseException:
+            self.kill()  # what they would answer now belongs to no question
+            raise
+
+    def end(self) -> None:
+        """Let them end, and see that they end well."""
+        for racer in self._processes:
+            racer.communicate(timeout=_PATIENCE_S)
+        codes = [racer.returncode for racer in self._processes]
+        assert codes == [0] * len(codes), f"racers ended with exit codes {codes}; see standard error"
+
+    def kill(self) -> None:
+        """End them at once."""
+        for racer in self._processes:
+            racer.kill()
+            racer.communicate()
+        self._processes.clear()
+
+    def _start(self) -> None:
+        command = (sys.executable, "-m", "orderway.testing.conformance.racer")
+        while len(self._processes) < _RACERS:
+            self._processes.append(Popen(command, stdin=PIPE, stdout=PIPE, text=True, bufsize=1))
 
 
-async def _tell_all(racers: list[Process], lines: list[str]) -> list[dict[str, Any]]:
+class ProcessRaces:
+    """A suite with races between processes; ``racers`` serve all tests of a class."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def racers(cls) -> Iterator[Racers]:
+        racers = Racers()
+        try:
+            yield racers
+            racers.end()
+        finally:
+            racers.kill()
+
+
+async def _tell(racers: list[Popen[str]], lines: list[str]) -> list[dict[str, Any]]:
     for racer, line in zip(racers, lines, strict=True):
         assert racer.stdin is not None
-        racer.stdin.write(line.encode() + b"\n")
-    async with asyncio.timeout(_PATIENCE_S):
-        return list(await asyncio.gather(*map(_answer, racers)))
+        racer.stdin.write(line + "\n")
+    return list(await asyncio.gather(*(asyncio.to_thread(_answer, racer) for racer in racers)))
 
 
-async def _answer(racer: Process) -> dict[str, Any]:
+def _answer(racer: Popen[str]) -> dict[str, Any]:
     assert racer.stdout is not None
-    line = await racer.stdout.readline()
+    line = racer.stdout.readline()
     assert line, f"racer {racer.pid} ended without an answer; see standard error"
     answer: dict[str, Any] = json.loads(line)
     return answer
-
-
-async def _end(racer: Process) -> int:
-    try:
-        async with asyncio.timeout(_PATIENCE_S):
-            return await racer.wait()
-    except TimeoutError:
-        racer.kill()
-        return await racer.wait()

@@ -8,13 +8,13 @@ from itertools import pairwise
 import pytest
 
 from orderway.testing.conformance.backend import PROCESSES, Backend, require
-from orderway.testing.conformance.racing import racing_processes
+from orderway.testing.conformance.racing import ProcessRaces, Racers
 
 __all__ = ["SequenceConformance"]
 
 
 @pytest.mark.asyncio
-class SequenceConformance:
+class SequenceConformance(ProcessRaces):
     """The contract of :class:`orderway.ports.sequence.Sequence`."""
 
     async def test_numbers_grow_from_one_on(self, backend: Backend) -> None:
@@ -35,9 +35,8 @@ class SequenceConformance:
         numbers = await asyncio.gather(*(each.sequence.next("orders") for each in (one, other) * 100))
         assert len(set(numbers)) == 200
 
-    async def test_no_number_is_given_out_twice_by_two_processes(self, backend: Backend) -> None:
+    async def test_no_number_is_given_out_twice_by_two_processes(self, backend: Backend, racers: Racers) -> None:
         require(backend, PROCESSES)
-        async with racing_processes(backend) as race:
-            first, second = await race("sequence", name="orders", count=100)
+        first, second = await racers.race(backend, "sequence", name="orders", draws=100)
         numbers = first["numbers"] + second["numbers"]
         assert len(numbers) == len(set(numbers)) == 200

@@ -1,0 +1,10 @@
+"""A machine for Hypothesis that does to orders whatever the world may do, in any order, with a model beside it.
+
+Workers share one database; they die, freeze and are buried; hooks fail; payers pay twice, late, or the wrong amount.
+After every step the books must balance, and at the end everything must have come to its end.
+"""
+
+from orderway.testing.machine.grounds import Grounds, MemoryGrounds, SqliteGrounds
+from orderway.testing.machine.rules import JourneyMachine, rule_names
+
+__all__ = ["Grounds", "JourneyMachine", "MemoryGrounds", "SqliteGrounds", "rule_names"]
