@@ -151,8 +151,6 @@ class Recorder:
     async def record_from_outside(self, order_id: str, decide: Decide, stamp: Stamp) -> Order[Any]:
         """Write what came from outside (a payment, an operator's action): any holder keeps its hold; due at once.
 
-        An order that was stuck and goes on is free for anyone.
-
         Raises:
             OrderNotFound: there is no such order.
             IllegalTransition: the order does not allow it.
@@ -167,11 +165,8 @@ class Recorder:
             after.attempts = 0
             after.last_error = ""
             after.due_at_us = None if after.is_final else stamp.at_us
-            # A stuck order that goes on is free: whoever got stuck with it may not look at it again.
-            revived = order.is_final and not after.is_final
-            after.holder = None if revived else order.holder
             try:
-                await self.store.record(Change(after, entries, keep_holder=not revived))
+                await self.store.record(Change(after, entries, keep_holder=True))
             except StaleOrder:
                 continue
             return after

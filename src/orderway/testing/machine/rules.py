@@ -159,9 +159,10 @@ class JourneyMachine(RuleBasedStateMachine):
     @counted
     def forward(self, order_id: str, worker: int) -> None:
         before = self._row(order_id)
+        goes_through = self._goes_through(before)
         after = self._world.run(self._world.worker(worker).app.forward(order_id))
         assert after.version >= before.version
-        if self._goes_through(before):
+        if goes_through:
             assert after.stage is Stage.FINISHED, f"nothing was in the way of {after}"
 
     @rule(order_id=orders, worker=SMALL)

@@ -1,0 +1,47 @@
+"""The Hypothesis machine, on memory and on SQLite. Twenty times as many steps with ORDERWAY_LONG=1."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, Verbosity, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from orderway.testing.machine import Grounds, JourneyMachine, MemoryGrounds, SqliteGrounds, rule_names
+
+SEED = int(os.environ.get("ORDERWAY_SEED", "20261122"))
+TIMES = 20 if os.environ.get("ORDERWAY_LONG") else 1
+STEPS_AN_EXAMPLE = 100
+
+RUNS: dict[str, tuple[Callable[[], Grounds], int]] = {
+    "memory": (MemoryGrounds, 20_000),
+    "sqlite": (SqliteGrounds, 1_000),
+    "sqlite-3-shards": (lambda: SqliteGrounds(shards=3), 1_000),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("grounds", RUNS)
+def test_orders_come_to_their_end_whatever_happens(grounds: str, tables: dict[str, Counter[str]]) -> None:
+    open_grounds, steps = RUNS[grounds]
+    counts: Counter[str] = Counter()
+    machine = type("Machine", (JourneyMachine,), {"open_grounds": staticmethod(open_grounds), "counts": counts})
+    logging.getLogger("orderway").setLevel(logging.CRITICAL)  # the machine makes trouble on purpose
+    run_state_machine_as_test(
+        seed(SEED)(machine),
+        settings=settings(
+            max_examples=steps * TIMES // STEPS_AN_EXAMPLE,
+            stateful_step_count=STEPS_AN_EXAMPLE,
+            deadline=None,
+            database=None,
+            verbosity=Verbosity.normal,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    tables[f"{grounds}, seed {SEED}"] = counts
+    assert not set(rule_names()) - set(counts), "rules that were never reached"
+    assert counts.total() >= steps * TIMES * 0.9
