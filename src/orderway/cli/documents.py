@@ -56,6 +56,9 @@ def entry_document(entry: Entry) -> dict[str, Any]:
     private = _decoded(entry.private) if entry.private is not None else {}
     if isinstance(private, dict):
         fields.update({name: value for name, value in private.items() if name != "salt"})
+    for name in ("data", "result"):  # texts of JSON
+        if name in fields:
+            fields[name] = _decoded(fields[name])
     return {
         "version": entry.version,
         "fact": entry.fact,
@@ -97,5 +100,5 @@ def line_document(line: StatementLine) -> dict[str, Any]:
 def _decoded(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:  # altered text is shown as it is
+    except (ValueError, TypeError):  # altered text is shown as it is
         return text
