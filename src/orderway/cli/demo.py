@@ -62,14 +62,16 @@ def demo(options: Options, calm: bool, kills: int, seed: int, lines: int | None,
 def _run(folder: Folder, settings: Settings, *, as_document: bool) -> bool:
     purchases = read_purchases(settings.lines)
     # Wide enough for the summary where there is no terminal to ask.
-    out = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 100)
+    width = None if sys.stdout.isatty() else 100
+    out = Console(highlight=False, emoji=False, width=width, quiet=as_document)
     if as_document:
         story = run(folder, settings, lambda now: None)
     else:
         show_title(out, purchases, settings)
         with screen_for(out, len(purchases), settings) as screen:
             story = run(folder, settings, screen.show)
-    result = audit(folder, purchases)
+    with out.status("  adding everything up"):
+        result = audit(folder, purchases)
     if as_document:
         print_json(as_json(result, story, settings))
     else:

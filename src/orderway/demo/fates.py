@@ -17,24 +17,26 @@ from orderway.channels.behaviours import (
     TimesOutAfter,
     TimesOutBefore,
 )
+from orderway.core.money import Money
 from orderway.demo.purchases import Purchase
 
-__all__ = ["RATES", "Fate", "Kill", "behaviour_of", "fate_of", "kill_schedule"]
+__all__ = ["RATES", "Fate", "Kill", "behaviour_of", "fate_of", "kill_schedule", "underpayment"]
 
 
 class Fate(StrEnum):
     """How one line is paid, and what goes wrong."""
 
+    # What a word of these says of a pay-later order is what its shop hears from the channel.
     NOTHING_TO_PAY = "nothing to pay"
     PREPAID = "prepaid from the wallet"
-    TOLD = "told once, soon"
+    TOLD = "told once"
     TOLD_TWICE = "told twice"
     TOLD_LATE = "told late"
-    NEVER_TOLD = "callback lost"
-    FORGED = "callback with a forged signature"
-    ALTERED = "callback that claims another amount"
-    NO_ANSWER = "money taken, answer lost"
-    REQUEST_LOST = "request lost on its way"
+    NEVER_TOLD = "never told"
+    FORGED = "told with a forged signature"
+    ALTERED = "told another amount than was signed"
+    NO_ANSWER = "paid with the answer lost"
+    REQUEST_LOST = "asked in vain at first"
     UNDERPAID = "underpaid"
 
 
@@ -83,9 +85,14 @@ def behaviour_of(purchase: Purchase, seed: int) -> Behaviour | Sequence[Behaviou
         case Fate.REQUEST_LOST:
             return [TimesOutBefore(), PaysLater(after, (soon,))]
         case Fate.UNDERPAID:
-            return PaysWrongAmount(purchase.amount.amount_minor * 9 // 10, after=after, notices=(soon,))
+            return PaysWrongAmount(underpayment(purchase).amount_minor, after=after, notices=(soon,))
         case _:
             return PaysLater(after, (soon,))
+
+
+def underpayment(purchase: Purchase) -> Money:
+    """What comes where a line is underpaid: nine tenths of its price."""
+    return Money(purchase.amount.amount_minor * 9 // 10, purchase.amount.currency)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from orderway.core.money import Money
 from orderway.core.order import Stage
-from orderway.demo.fates import Fate, fate_of
+from orderway.demo.fates import RATES, Fate, fate_of
 from orderway.demo.purchases import CURRENCY, Purchase
 from orderway.demo.settings import Settings
 from orderway.demo.tally import What
@@ -97,14 +97,18 @@ class PlainScreen:
 def show_title(console: Console, purchases: Sequence[Purchase], settings: Settings) -> None:
     """Say what is going to happen, with the fates that were dealt."""
     total = Money(sum(purchase.amount.amount_minor for purchase in purchases), CURRENCY)
-    kills = f"killed with SIGKILL {settings.kills} times" if settings.kills else "nobody is killed"
+    kills = f"killed with SIGKILL {settings.kills} times" if settings.kills else "and nobody is killed"
+    dealt = Counter(fate_of(purchase, settings.seed) for purchase in purchases)
+    later = [f"{dealt[fate]:,} {fate}" for fate in RATES if dealt[fate]]
+    at_once = [f"{dealt[fate]:,} {fate}" for fate in (Fate.PREPAID, Fate.NOTHING_TO_PAY)]
     console.print()
     console.print(
         f"  [bold]{len(purchases):,} real purchases[/] at a music shop, {total}; {settings.shops} shops, {kills}"
     )
-    dealt = Counter(fate_of(purchase, settings.seed) for purchase in purchases)
-    words = ", ".join(f"{dealt[fate]:,} {fate}" for fate in Fate if dealt[fate])
-    console.print(Padding(Text(words, style="dim"), (0, 2)))
+    console.print(
+        f"  [dim]{', '.join(at_once)}, {sum(dealt[fate] for fate in RATES):,} pay later through a channel:[/]"
+    )
+    console.print(Padding(Text(", ".join(later), style="dim"), (0, 4)))
     console.print()
 
 

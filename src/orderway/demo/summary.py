@@ -45,8 +45,8 @@ def _show_verdict(console: Console, audit: Audit, story: Story, settings: Settin
     )
     rate = orders / story.elapsed_s if story.elapsed_s else 0.0
     console.print(
-        f"  {orders:,} orders in {story.elapsed_s:.1f} s: {rate:,.0f} orders/s with {len(story.deaths)} kills,"
-        f" {settings.shops} shops at a time, {story.shops_started} shop processes in all (seed {settings.seed})",
+        f"  {orders:,} orders in {story.elapsed_s:.1f} s: {rate:,.0f} orders/s, {len(story.deaths)} kills,"
+        f" {story.shops_started} shop processes, seed {settings.seed}",
         highlight=False,
     )
     console.print()

@@ -1,0 +1,167 @@
+"""The demo as a user runs it, judged by reading its files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orderway.demo.audit import audit
+from orderway.demo.fates import Fate, fate_of
+from orderway.demo.purchases import read_purchases
+from orderway.demo.run import DemoFailed, run
+from orderway.demo.settings import Folder, Settings
+
+pytestmark = pytest.mark.slow
+
+SEED, LINES, KILLS = 11, 400, 3
+
+
+def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "orderway.demo", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a demo with kills, and its own account of it."""
+    path = tmp_path_factory.mktemp("demo") / "kept"
+    ended = demo("--lines", str(LINES), "--kills", str(KILLS), "--seed", str(SEED), "--keep", str(path), "--json")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (path / "told.json").write_text(ended.stdout)
+    return path
+
+
+@pytest.fixture
+def told(folder: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((folder / "told.json").read_text())
+    return told
+
+
+def fetch(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_every_line_became_its_order_once_and_ended_as_its_fate_says(folder: Path) -> None:
+    ended = fetch(
+        folder / "orders.db",
+        "SELECT CAST(own_number AS INTEGER), amount_minor, stage FROM ow_orders_0 ORDER BY 1",
+    )
+    assert ended == [
+        (
+            purchase.line,
+            purchase.amount.amount_minor,
+            "stuck" if fate_of(purchase, SEED) is Fate.UNDERPAID else "finished",
+        )
+        for purchase in read_purchases(LINES)
+    ]
+    assert any(stage == "stuck" for _, _, stage in ended)
+
+
+def test_every_finished_order_was_delivered_once(folder: Path) -> None:
+    delivered = fetch(folder / "orders.db", "SELECT line, cds FROM demo_deliveries ORDER BY line")
+    finished = [each for each in read_purchases(LINES) if fate_of(each, SEED) is not Fate.UNDERPAID]
+    assert delivered == [(purchase.line, purchase.cds) for purchase in finished]
+
+
+def test_every_cent_is_where_it_belongs(folder: Path) -> None:
+    purchases = read_purchases(LINES)
+    prepaid = sum(each.amount.amount_minor for each in purchases if fate_of(each, SEED) is Fate.PREPAID)
+    sales = "SELECT sum(amount_minor) FROM ow_lines_0 WHERE account = 'house:sales'"
+    assert fetch(folder / "orders.db", sales) == [(prepaid,)]
+    assert fetch(folder / "orders.db", "SELECT count(*) FROM ow_accounts_0 WHERE balance_minor <> 0") == [(0,)]
+    legs = (
+        "SELECT reference, captured_minor FROM ow_legs_0 WHERE channel = 'scripted' AND captured_minor > 0 ORDER BY 1"
+    )
+    taken = "SELECT reference, amount_minor FROM captures ORDER BY 1"
+    assert fetch(folder / "orders.db", legs) == fetch(folder / "channel.db", taken) != []
+
+
+def test_what_it_tells_is_what_happened(folder: Path, told: dict[str, Any]) -> None:
+    assert told["clean"] is True
+    assert told["kills"] == KILLS
+    assert told["shops_started"] == KILLS + 2 == len(list(folder.glob("shop-*.log")))
+    assert told["orders"] == LINES
+    assert told["problems"] == []
+    assert all(check["holds"] for check in told["checks"])
+    assert told["verify"] == {
+        "orders": LINES,
+        "entries": fetch(folder / "orders.db", "SELECT count(*) FROM ow_journal_0")[0][0],
+        "findings": 0,
+    }
+    assert told["prevented"]["orders created a second time"] > 0
+    assert told["prevented"]["callbacks that told known news"] > 0
+    assert told["prevented"]["forged callbacks refused"] > 0
+
+
+def test_calm_kills_nobody_and_prints_a_page_for_people(tmp_path: Path) -> None:
+    ended = demo("--calm", "--lines", "120", "--keep", str(tmp_path / "kept"))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "Everything adds up." in ended.stdout
+    assert "\x1b" not in ended.stdout
+    assert len(list((tmp_path / "kept").glob("shop-*.log"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "tamper", "problem"),
+    [
+        ("orders.db", "DELETE FROM demo_deliveries WHERE rowid = 7", "finished orders with exactly their goods"),
+        (
+            "orders.db",
+            "INSERT INTO demo_deliveries SELECT * FROM demo_deliveries WHERE rowid = 7",
+            "deliveries, one a finished order",
+        ),
+        ("orders.db", "UPDATE demo_customers SET cds = cds + 1 WHERE rowid = 3", "CDs that customers own"),
+        ("orders.db", "DELETE FROM ow_orders_0 WHERE own_number = '9'", "lines with exactly their order"),
+        (
+            "orders.db",
+            "UPDATE ow_orders_0 SET amount_minor = amount_minor + 1 WHERE own_number = '9'",
+            "the row's amount",
+        ),
+        ("orders.db", "UPDATE ow_orders_0 SET stage = 'paid', status = 1 WHERE own_number = '9'", "in any other state"),
+        (
+            "orders.db",
+            "UPDATE ow_accounts_0 SET balance_minor = balance_minor + 1 WHERE rowid_of_one",
+            "left in wallets",
+        ),
+        ("orders.db", "UPDATE ow_journal_0 SET at_us = at_us + 1 WHERE fact = 'Paid'", "was altered"),
+        ("channel.db", "UPDATE captures SET amount_minor = amount_minor - 1", "what the channel took"),
+        ("channel.db", "UPDATE captures SET reference = 'S9' || reference", "and the orders know of"),
+    ],
+)
+def test_whatever_is_tampered_with_fails_the_audit(
+    folder: Path, tmp_path: Path, file: str, tamper: str, problem: str
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    assert audit(Folder(copy)).clean
+    one = "uid = (SELECT min(uid) FROM ow_accounts_0)"
+    with closing(sqlite3.connect(copy / file)) as connection:
+        assert connection.execute(tamper.replace("rowid_of_one", one)).rowcount > 0
+        connection.commit()
+    found = audit(Folder(copy))
+    assert not found.clean
+    assert any(problem in each for each in found.problems), found.problems
+
+
+def test_a_shop_that_ends_by_itself_fails_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(DemoFailed, match="shop 1 ended by itself with exit code 1"):
+        run(Folder(tmp_path), Settings(lines=10), _look_away)
+
+
+def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    ended = demo("--keep", str(tmp_path))
+    assert (ended.returncode, "is not empty" in ended.stderr) == (2, True)
+
+
+def _look_away(_: object) -> None:
+    pass
