@@ -29,9 +29,7 @@ MOST_PER_S = 6_000
 
 HOLDER = 1
 ROW = f"({','.join('?' * len(ENTRY_COLUMNS))})"
-INSERT_ORDER = (
-    f"INSERT INTO ow_orders_0 ({', '.join(INSERT_COLUMNS)}) VALUES ({','.join('?' * len(INSERT_COLUMNS))})"
-)
+INSERT_ORDER = f"INSERT INTO ow_orders_0 ({', '.join(INSERT_COLUMNS)}) VALUES ({','.join('?' * len(INSERT_COLUMNS))})"
 INSERT_ENTRY = f"INSERT INTO ow_journal_0 ({', '.join(ENTRY_COLUMNS)}) VALUES {ROW}"
 INSERT_TWO_ENTRIES = f"{INSERT_ENTRY}, {ROW}"
 FINISH_ORDER = (

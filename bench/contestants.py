@@ -83,6 +83,7 @@ class Contestant:
         shop: the business.
         carry: makes one order and carries it to its end; None where ``carry_blocking`` does.
         carry_blocking: the same on ``orderway.blocking.App``, from a thread a caller.
+        paid: each order costs ``PRICE``, and what was captured is added up afterwards.
         goods: each order adds a coin, which is counted afterwards.
         sweep: the sweeper runs beside the callers, as it does by default.
     """
@@ -91,6 +92,7 @@ class Contestant:
     shop: type[Shop]
     carry: Callable[[App, str], Awaitable[Order[Any]]] | None = None
     carry_blocking: Callable[[blocking.App, str], Order[Any]] | None = None
+    paid: bool = False
     goods: bool = False
     sweep: bool = True
 
@@ -99,12 +101,16 @@ HEADLINE = "nothing to pay"
 CONTESTANTS = {
     HEADLINE: Contestant("async deliver, no finished hook", Shop, _nothing_to_pay),
     "with data": Contestant("nothing to pay, about 200 bytes of data", Shop, _with_data),
-    "prepaid": Contestant("from a wallet", Shop, _prepaid),
-    "prepaid, execute": Contestant("from a wallet; goods by delivery.execute", StatementShop, _prepaid, goods=True),
+    "prepaid": Contestant("from a wallet", Shop, _prepaid, paid=True),
+    "prepaid, execute": Contestant(
+        "from a wallet; goods by delivery.execute", StatementShop, _prepaid, paid=True, goods=True
+    ),
     "prepaid, transaction": Contestant(
-        "from a wallet; goods by delivery.transaction", TransactionShop, _prepaid, goods=True
+        "from a wallet; goods by delivery.transaction", TransactionShop, _prepaid, paid=True, goods=True
     ),
     # Its caller forwards: with the sweeper beside it, the two would race for each order, and who wins is no speed.
-    "pay later": Contestant("create, record_payment, forward; without the sweeper", Shop, _pay_later, sweep=False),
+    "pay later": Contestant(
+        "create, record_payment, forward; without the sweeper", Shop, _pay_later, paid=True, sweep=False
+    ),
     "blocking": Contestant("nothing to pay; blocking.App, one thread a caller", Shop, carry_blocking=_blocking),
 }

@@ -64,25 +64,30 @@ def measure(point: Point, plan: Plan, template: Path, folder: Path) -> Reading:
 
 
 def audit(path: Path, point: Point, orders: int) -> None:
-    """Look into the file: so many orders are finished, none is unfinished, and each has its goods.
+    """Look into the file: so many orders are finished, none is unfinished, and each is paid and has its goods.
 
     Raises:
         RuntimeError: it is otherwise.
     """
+    contestant = CONTESTANTS.get(point.contestant)
     with closing(sqlite3.connect(path)) as connection:
         if point.contestant == RAW_COMMITS:
-            found = connection.execute("SELECT count(*) FROM bench_commits").fetchone()
-            wanted: tuple[int, ...] = (orders,)
+            counts = {"commits": ("SELECT count(*) FROM bench_commits", orders)}
         else:
-            finished = f"sum(status = {int(Status.FINISHED)})"
-            found = connection.execute(f"SELECT count(*), coalesce({finished}, 0) FROM ow_orders_0").fetchone()
-            facts = connection.execute("SELECT count(*) FROM ow_journal_0 WHERE fact = 'Finished'").fetchone()
-            coins = connection.execute("SELECT sum(coins) FROM bench_goods").fetchone()
-            found = (*found, *facts, *coins)
-            has_goods = point.contestant in CONTESTANTS and CONTESTANTS[point.contestant].goods
-            wanted = (orders, orders, orders, orders if has_goods else 0)
-    if found != wanted:
-        raise RuntimeError(f"{point}: (orders, finished, Finished facts, goods) are {found} in the file, not {wanted}")
+            counts = {
+                "orders": ("SELECT count(*) FROM ow_orders_0", orders),
+                "finished": (f"SELECT count(*) FROM ow_orders_0 WHERE status = {int(Status.FINISHED)}", orders),
+                "Finished facts": ("SELECT count(*) FROM ow_journal_0 WHERE fact = 'Finished'", orders),
+                "captured": (
+                    "SELECT coalesce(sum(captured_minor), 0) FROM ow_legs_0",
+                    orders * PRICE.amount_minor if contestant and contestant.paid else 0,
+                ),
+                "goods": ("SELECT sum(coins) FROM bench_goods", orders if contestant and contestant.goods else 0),
+            }
+        for name, (sql, wanted) in counts.items():
+            (found,) = connection.execute(sql).fetchone()
+            if found != wanted:
+                raise RuntimeError(f"{point}: {name}: {found} in the file, {wanted} by the processes' own count")
 
 
 def in_processes(task: Callable[[Callable[[], None]], T], processes: int = 1) -> list[T]:

@@ -1,0 +1,113 @@
+"""The benchmark works: every part measures something, and every order that it counts is really finished."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from bench.command import PARTS, run
+from bench.contestants import CONTESTANTS, HEADLINE
+from bench.plan import BASELINE, FULL, QUICK, RAW_COMMITS, Plan, Point
+from bench.report import print_report
+from bench.rounds import audit, in_processes, make_template, measure
+from bench.sample import Reading, percentile
+from bench.targets import ratios, verdicts
+from rich.console import Console
+
+TINY = replace(QUICK, rounds=1, warm_up_s=0.05, window_s=0.15, callers=(1, 8), sizes=(1000, 2000), due=(400,))
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bench") / "template.db"
+    make_template(path)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [RAW_COMMITS, BASELINE, *CONTESTANTS])
+def test_a_point_is_measured_and_its_file_audited(name: str, template: Path, tmp_path: Path) -> None:
+    point = Point(name) if name in {RAW_COMMITS, BASELINE} else Point(name, 8, 2 if name == HEADLINE else 1)
+    reading = measure(point, TINY, template, tmp_path)  # raises if the file does not hold what was counted
+    assert reading.orders_per_s > 0
+    assert 0 < reading.p50_ms <= reading.p99_ms
+    assert reading.cpu_us > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_orders_that_were_counted_and_are_not_in_the_file_are_found(template: Path) -> None:
+    with pytest.raises(RuntimeError, match="orders: 0 in the file, 1 by"):
+        audit(template, Point(HEADLINE), 1)
+
+
+def test_goods_that_were_not_delivered_are_found(template: Path, tmp_path: Path) -> None:
+    path = tmp_path / "orders.db"
+    path.write_bytes(template.read_bytes())
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE bench_goods SET coins = 1 WHERE uid = 'user-0000'")
+        connection.commit()
+    with pytest.raises(RuntimeError, match="goods: 1 in the file, 0 by"):
+        audit(path, Point("prepaid, execute"), 0)
+
+
+def _fail(ready: object) -> None:
+    raise LookupError("on purpose")
+
+
+def test_a_process_that_fails_is_no_measurement() -> None:
+    with pytest.raises(RuntimeError, match="LookupError: on purpose"):
+        in_processes(_fail)
+
+
+@pytest.mark.slow
+def test_a_run_without_the_speed_gives_a_report_of_plain_json(tmp_path: Path) -> None:
+    plan = replace(TINY, sweep_s=0.5, repeats=5)
+    report, found = run(plan, [part for part in PARTS if part != "speed"], tmp_path, Console(quiet=True))
+    assert json.loads(json.dumps(report)) == report
+    assert [each["stored"] for each in report["growth"]] == [1000, 2000]
+    assert all(each[name] > 0 for each in report["growth"] for name in ("due_read_us", "claim_us", "list_us"))
+    assert report["memory"][0]["forwarded"] > 0
+    assert report["memory"][0]["peak_mb"] > report["memory"][0]["start_mb"] > 0
+    assert {"MainThread", "orderway-writer"} <= set(report["hotspots"]["threads"])
+    assert sum(report["hotspots"]["parts"].values()) == pytest.approx(1, abs=0.01)
+    assert len(found) == len(report["targets"]) == 4
+    console = Console(file=StringIO(), record=True, width=140)
+    print_report(console, report, found)
+    text = console.export_text()
+    assert text.count("reached: ") == len(found)
+    assert "memory with 400 due orders" in text
+
+
+def _plan_of(points: list[Point], rates: list[float]) -> dict[Point, list[Reading]]:
+    return {point: [Reading(rate, 1, 2, 50)] * 3 for point, rate in zip(points, rates, strict=True)}
+
+
+def test_targets_are_judged_by_the_ratio_to_the_baseline() -> None:
+    points = [Point(RAW_COMMITS), Point(BASELINE), Point(HEADLINE), Point(HEADLINE, 256), Point(HEADLINE, 256, 2)]
+    readings = _plan_of(points, [10_000, 4_000, 3_000, 17_000, 20_000])
+    assert ratios(readings, points[3]) == [4.25] * 3
+    judged = {verdict.target: (verdict.value, verdict.reached) for verdict in verdicts(readings, (), ())}
+    assert judged == {
+        "baseline's commits beside raw commits": (0.8, True),
+        "256 callers, one process (aim 8)": (4.25, True),
+        "256 callers each, two processes": (5.0, False),
+        "one caller": (0.75, False),
+        "CPU an order, 256 callers (aim 40)": (50, True),
+    }
+
+
+@pytest.mark.parametrize("plan", [QUICK, FULL], ids=["quick", "full"])
+def test_every_target_has_its_point(plan: Plan) -> None:
+    readings = {point: [Reading(1.0, 1, 1, 1)] for point in plan.points()}
+    assert len(verdicts(readings, (), ())) == 5
+    assert {point.contestant for point in readings} == {RAW_COMMITS, BASELINE, *CONTESTANTS}
+
+
+@pytest.mark.parametrize(("percent", "expected"), [(50, 2.0), (99, 4.0), (25, 1.0), (26, 2.0)])
+def test_percentiles_are_values_that_occurred(percent: int, expected: float) -> None:
+    assert percentile([1.0, 2.0, 3.0, 4.0], percent) == expected
