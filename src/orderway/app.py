@@ -18,6 +18,7 @@ from orderway.core.money import Money
 from orderway.core.order import Order, Stage, check_transitions
 from orderway.core.payment import GATEWAY
 from orderway.delivery import forbid_nesting
+from orderway.entropy import Entropy
 from orderway.errors import ConfigError, HoldLost, InvalidValue, UsageError, WrongThread
 from orderway.explain import Explanation, explain
 from orderway.journey import Journey
@@ -51,7 +52,7 @@ class App:
         shards: into how many tables orders are spread; fixed when the database is created.
         sweep: run the sweeper in this process; without it, orders that are due wait for another process.
         clock: for tests.
-        entropy: gives so many random bytes; for tests.
+        entropy: gives so many random bytes, each time others; for tests.
         most_at_once: how many due orders the sweeper carries at once.
         beat_every_s: between two heartbeats of this worker.
         dead_after_s: after so long without a heartbeat a worker is dead, and its orders are taken over.
@@ -65,7 +66,7 @@ class App:
         shards: int = 1,
         sweep: bool = True,
         clock: Clock | None = None,
-        entropy: Callable[[int], bytes] = os.urandom,
+        entropy: Callable[[int], bytes] | None = None,
         most_at_once: int = 256,
         beat_every_s: float = 0.5,
         dead_after_s: float = 3.0,
@@ -80,7 +81,7 @@ class App:
             if channel.name in self.channels or channel.name == GATEWAY:
                 raise ConfigError(f"two channels are called {channel.name!r}; each needs a name of its own")
             self.channels[channel.name] = channel
-        self.entropy = entropy
+        self.entropy = entropy = entropy or Entropy()
         self.lease_us = int(dead_after_s * 1_000_000)
         self.recorder = Recorder(self.ports.store, self.businesses, self.clock, entropy, self.lease_us)
         jitter = random.Random(entropy(8))

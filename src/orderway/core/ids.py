@@ -131,5 +131,6 @@ def _encode(number: int, length: int) -> str:
     text = ""
     while number:
         number, low = divmod(number, 14_776_336)  # four characters at a time: an id is made for every order
-        text = _PAIRS[low // 3844] + _PAIRS[low % 3844] + text
+        high, low = divmod(low, 3844)
+        text = _PAIRS[high] + _PAIRS[low] + text
     return text[-length:].rjust(length, "0")

@@ -11,9 +11,10 @@ An unkeyed chain finds accidents, not a forger who rewrites all of it: for that,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from hashlib import sha256
+from json.encoder import c_make_encoder, encode_basestring  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
 
 from orderway.core.facts import FACTS, PRIVATE_FIELDS, Created, Fact
@@ -26,7 +27,20 @@ __all__ = ["Entry", "Stamp", "begin", "check_chain", "compact_json", "difference
 SYSTEM = "system"
 """The actor of what Orderway does by itself."""
 
-compact_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False).encode
+
+
+def _compact_encoder() -> Callable[[Any], str]:
+    """Compact JSON with sorted keys; the C encoder is made once, not at each call, since every order takes several."""
+    encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    if c_make_encoder is None:
+        return encoder.encode
+    chunks = c_make_encoder(
+        None, encoder.default, encode_basestring, None, encoder.key_separator, encoder.item_separator, True, False, False
+    )
+    return lambda value: "".join(chunks(value, 0))
+
+
+compact_json = _compact_encoder()
 _scan = json.JSONDecoder().decode
 
 

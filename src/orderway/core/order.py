@@ -51,6 +51,8 @@ T = TypeVar("T")
 class Stage(StrEnum):
     """Where an order stands. A stage in -ing still owes its closing hook; ``delivered`` owes the ``finished`` hook."""
 
+    __hash__ = str.__hash__  # Enum's own is written in Python, and stages are looked up several times an order
+
     CREATED = "created"
     PAID = "paid"
     DELIVERED = "delivered"
@@ -344,19 +346,23 @@ def instant(at_us: int) -> datetime:
 
 def _guard(order: Order[Any], fact: Fact) -> None:
     """Refuse facts that contradict the order's payments, whatever the table says of the stage."""
-    problem = ""
-    if isinstance(fact, Paid):
-        problem = _paid_problem(order, fact)
-    elif isinstance(fact, PaymentPending | PaymentUnknown | PaymentDeclined | PaymentClosed):
-        leg = next((leg for leg in order.legs if leg.number == fact.leg), None)
-        if leg is None or not leg.is_open:
-            problem = f"its leg {fact.leg} is {leg.state if leg else 'missing'}, no longer open"
-    elif isinstance(fact, Cancelled | Rejected | Closed) and order.paid_minor:
-        problem = f"{order.paid_minor} minor units were paid, which would have to go back first"
-    if problem:
+    find_problem = _PROBLEMS.get(type(fact))
+    if find_problem is not None and (problem := find_problem(order, fact)):
         raise IllegalTransition(
             f"order {order.id} is {order.stage}: {type(fact).__name__} is refused, {problem}", order_id=order.id
         )
+
+
+def _leg_problem(order: Order[Any], fact: PaymentPending | PaymentUnknown | PaymentDeclined | PaymentClosed) -> str:
+    leg = next((leg for leg in order.legs if leg.number == fact.leg), None)
+    if leg is not None and leg.is_open:
+        return ""
+    return f"its leg {fact.leg} is {leg.state if leg else 'missing'}, no longer open"
+
+
+def _money_problem(order: Order[Any], _: Fact) -> str:
+    paid_minor = order.paid_minor
+    return f"{paid_minor} minor units were paid, which would have to go back first" if paid_minor else ""
 
 
 def _paid_problem(order: Order[Any], fact: Paid) -> str:
@@ -370,6 +376,13 @@ def _paid_problem(order: Order[Any], fact: Paid) -> str:
     if order.paid_minor + fact.amount_minor != order.amount_minor:
         return "its legs do not add up to its price"
     return ""
+
+
+_PROBLEMS: dict[type[Fact], Callable[[Order[Any], Any], str]] = {
+    Paid: _paid_problem,
+    **dict.fromkeys((PaymentPending, PaymentUnknown, PaymentDeclined, PaymentClosed), _leg_problem),
+    **dict.fromkeys((Cancelled, Rejected, Closed), _money_problem),
+}
 
 
 def _with_leg(order: Order[Any], number: int, change: Callable[[Leg], Leg]) -> None:

@@ -14,6 +14,8 @@ GATEWAY = "gateway"
 class LegState(StrEnum):
     """Where one payment leg stands."""
 
+    __hash__ = str.__hash__  # Enum's own is written in Python
+
     PLANNED = "planned"  # nothing was asked of the channel yet
     PENDING = "pending"  # the channel waits for the payer
     UNKNOWN = "unknown"  # asked, and no answer came: query, never charge again under another key
