@@ -70,8 +70,8 @@ def _run(folder: Folder, settings: Settings, *, as_document: bool) -> bool:
         show_title(out, purchases, settings)
         with screen_for(out, len(purchases), settings) as screen:
             story = run(folder, settings, screen.show)
-    with out.status("  adding everything up"):
-        result = audit(folder, purchases)
+    with out.status("adding everything up") as status:
+        result = audit(folder, purchases, lambda done, total: status.update(f"verify: {done:,} of {total:,} orders"))
     if as_document:
         print_json(as_json(result, story, settings))
     else:

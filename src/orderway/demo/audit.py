@@ -14,7 +14,7 @@ from orderway.demo.fates import Fate, fate_of, underpayment
 from orderway.demo.purchases import Purchase, read_purchases
 from orderway.demo.settings import Folder, Settings
 from orderway.demo.tally import What, read_tallies
-from orderway.verify import Report, verify
+from orderway.verify import Progress, Report, verify
 
 __all__ = ["Audit", "Check", "audit"]
 
@@ -79,12 +79,15 @@ class _Row:
     deliveries: list[int] = field(default_factory=list)
 
 
-def audit(folder: Folder, purchases: Sequence[Purchase] | None = None) -> Audit:
+def audit(
+    folder: Folder, purchases: Sequence[Purchase] | None = None, progress: Progress = lambda done, total: None
+) -> Audit:
     """Add everything up: orders, money and goods against the input, then every journal against its row.
 
     Args:
         folder: of a demo that has come to its end.
         purchases: the input; read anew if it is not given.
+        progress: told how many orders were verified.
     """
     settings = folder.settings()
     purchases = read_purchases(settings.lines) if purchases is None else purchases
@@ -100,7 +103,7 @@ def audit(folder: Folder, purchases: Sequence[Purchase] | None = None) -> Audit:
         for check in result.checks
         if not check.holds
     ]
-    result.verified = asyncio.run(_verify(folder))
+    result.verified = asyncio.run(_verify(folder, progress))
     result.problems += result.verified.findings
     return result
 
@@ -110,7 +113,7 @@ def audit(folder: Folder, purchases: Sequence[Purchase] | None = None) -> Audit:
 
 def _orders(connection: sqlite3.Connection) -> dict[str, list[_Row]]:
     """Orders with their payments and deliveries, by own number."""
-    by_id = {}
+    by_id: dict[str, _Row] = {}
     by_number: defaultdict[str, list[_Row]] = defaultdict(list)
     for number, *columns in connection.execute("SELECT own_number, id, uid, stage, amount_minor FROM ow_orders_0"):
         row = _Row(*columns)
@@ -119,12 +122,13 @@ def _orders(connection: sqlite3.Connection) -> dict[str, list[_Row]]:
     for order_id, channel, state, captured_minor, reference in connection.execute(
         "SELECT order_id, channel, state, captured_minor, reference FROM ow_legs_0 WHERE captured_minor > 0"
     ):
-        if row := by_id.get(order_id):
+        if order_id in by_id:  # what belongs to no order shows in the sums
+            row = by_id[order_id]
             (row.paid if state == "paid" else row.unexpected)[channel] += captured_minor
             row.references.append((reference, captured_minor))
     for order_id, cds in connection.execute("SELECT order_id, cds FROM demo_deliveries"):
-        if row := by_id.get(order_id):
-            row.deliveries.append(cds)
+        if order_id in by_id:
+            by_id[order_id].deliveries.append(cds)
     return by_number
 
 
@@ -134,10 +138,10 @@ def _taken(folder: Folder) -> Counter[tuple[str, int]]:
         return Counter(channel.execute("SELECT reference, amount_minor FROM captures").fetchall())
 
 
-async def _verify(folder: Folder) -> Report:
+async def _verify(folder: Folder, progress: Progress) -> Report:
     ports = await open_ports(folder.url)
     try:
-        return await verify(ports.store, ports.ledger)
+        return await verify(ports.store, ports.ledger, progress=progress)
     finally:
         await ports.close()
 

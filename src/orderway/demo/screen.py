@@ -54,9 +54,9 @@ class LiveScreen:
     def _group(self, now: Now) -> Group:
         counts = Table.grid(padding=(0, 3))
         counts.add_column(style="dim")
-        counts.add_column(justify="right", width=7)
+        counts.add_column(justify="right", min_width=7)
         counts.add_column(style="dim")
-        counts.add_column(justify="right", width=7)
+        counts.add_column(justify="right", min_width=7)
         left, right = _orders(now), _troubles(now, self._kills)
         for number in range(max(len(left), len(right))):
             cells = [*(left[number : number + 1] or [("", "")]), *(right[number : number + 1] or [("", "")])]
