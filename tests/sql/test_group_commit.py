@@ -1,4 +1,4 @@
-"""Group commit by itself, with a database that commits when the test says so."""
+"""Group commit: by itself, with a database that commits when the test says so, and in front of SQLite."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlite_file import Faults, Open
 
 from orderway.errors import Unavailable
 from orderway.sql.commit import GroupCommit
 from orderway.sql.operations import Beat, Operation
+from orderway.testing.conformance.builders import NOW_US, finish, make_order, uids_in_shards
 
 Batch = list[Operation[Any]]
 
@@ -128,3 +130,33 @@ async def test_close_finishes_what_was_accepted_and_refuses_the_rest() -> None:
     await closing
     assert manual.batches == [[0], [1]]
     assert [await flying, await accepted] == [True, True]
+
+
+async def test_sweeper_with_nothing_to_do_writes_nothing(open_file: Open, faults: Faults) -> None:
+    opened = await open_file(factory=faults.connection, shards=2)
+    await opened.workers.join(8, "alive")
+    for uid in uids_in_shards(2):
+        await opened.store.create(*make_order(uid, due_at_us=NOW_US + 1))
+        await opened.store.create(*make_order(uid, holder=8))
+        await opened.store.create(*make_order(uid, order_type=2))
+    before = faults.commits
+    assert await opened.store.claim([1, 3], 7, NOW_US, NOW_US + 5, 10) == []
+    assert await opened.store.claim([1, 2], 7, NOW_US, NOW_US + 5, 0) == []
+    assert await opened.store.claim([], 7, NOW_US, NOW_US + 5, 10) == []
+    assert faults.commits == before
+    assert len(await opened.store.claim([1, 2], 7, NOW_US, NOW_US + 5, 10)) == 2
+    assert faults.commits == before + 1
+
+
+@pytest.mark.parametrize("callers", [1, 64])
+async def test_transactions_are_shared_by_callers(open_file: Open, faults: Faults, callers: int) -> None:
+    opened = await open_file(factory=faults.connection)
+    before = faults.commits
+
+    async def caller(number: int) -> None:
+        for _ in range(5):
+            order = await opened.store.create(*make_order(f"user-{number}", amount_minor=0))
+            await opened.store.record(finish(order))
+
+    await asyncio.gather(*map(caller, range(callers)))
+    assert faults.commits - before == 10 if callers == 1 else faults.commits - before <= 40

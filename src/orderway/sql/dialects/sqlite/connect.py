@@ -37,6 +37,8 @@ def connect(
         connection.execute("PRAGMA journal_mode = WAL").fetchone()
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = OFF")
+        # Some builds overwrite freed space with zeros, which costs a tenth of an order; what must vanish is vacuumed.
+        connection.execute("PRAGMA secure_delete = OFF")
         connection.execute("PRAGMA cache_size = -32768")
     except BaseException:
         connection.close()

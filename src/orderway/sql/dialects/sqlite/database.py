@@ -119,10 +119,8 @@ class SqliteDatabase:
     async def has_due(self, claim: Claim) -> bool:
         """True if this claim would find anything; costs no write."""
         engine = self._open()
-        for sql, parameters in engine.writes.orders.due_queries(claim, 1):
-            if await engine.gets.submit(Fetch(sql, parameters)):
-                return True
-        return False
+        queries = engine.writes.orders.due_queries(claim, 1)
+        return any(await asyncio.gather(*(engine.gets.submit(Fetch(*query)) for query in queries)))
 
     async def fetch(self, query: Query) -> Sequence[Sequence[Any]]:
         """Run a query, out of the way of ``get`` and of the writer; returns all rows."""

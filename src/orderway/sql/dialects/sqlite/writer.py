@@ -131,4 +131,4 @@ def roll_back(connection: sqlite3.Connection) -> None:
 def _fail(batch: Batch, error: Exception) -> None:
     for operation in batch:
         # Each caller gets an error of its own: a traceback grows with every caller that it passes through.
-        operation.error = type(error)(str(error))
+        operation.error = type(error)(str(error)) if isinstance(error, OrderwayError) else error
