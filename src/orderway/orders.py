@@ -33,7 +33,8 @@ def check_uid(uid: str) -> None:
     """
     if not isinstance(uid, str) or not 1 <= len(uid) <= UID_CHARACTERS:
         raise InvalidValue(f"uid {str(uid)[:40]!r}: text of 1 to {UID_CHARACTERS} characters is expected")
-    check_text("uid", uid, UID_CHARACTERS)
+    if not uid.isalnum() or not uid.isascii():
+        check_text("uid", uid, UID_CHARACTERS)
 
 
 def check_text(name: str, text: str, most: int) -> None:
@@ -98,7 +99,8 @@ def created_fact(
         InvalidValue: an argument is not of its form; says which, what was found and what is allowed.
     """
     text = business.encode(data)
-    check_text("data", text, DATA_CHARACTERS)
+    if text != "{}":
+        check_text("data", text, DATA_CHARACTERS)
     if remark:
         check_text("remark", remark, REMARK_CHARACTERS)
     if own_number:

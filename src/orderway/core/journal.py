@@ -180,22 +180,12 @@ def differences(row: Order[Any], replayed: Order[Any], *, erased: bool = False) 
 
 
 def _entry(previous: str, order: Order[Any], fact: Fact, stamp: Stamp) -> Entry:
-    body: dict[str, Any] = {}
-    private: dict[str, Any] = {}
     kind = type(fact)
-    for name, default in _PUBLIC[kind]:
-        value = getattr(fact, name)
-        if value != default:
-            body[name] = value
-    for name, default in _PRIVATE[kind]:
-        value = getattr(fact, name)
-        if value != default:
-            private[name] = value
-    if "legs" in body:
-        body["legs"] = [
-            {name: getattr(leg, name) for name in ("number", "channel", "amount_minor", "currency")}
-            for leg in body["legs"]
-        ]
+    public, private_fields = _FIELDS[kind]
+    body: dict[str, Any] = {name: getattr(fact, name) for name in public} if public else {}
+    if kind is Created:
+        body["legs"] = [{name: getattr(leg, name) for name in _PLANNED} for leg in body["legs"]]
+    private = {name: value for name, default in private_fields if (value := getattr(fact, name)) != default}
     text = None
     if private:
         text = compact_json({"salt": stamp.salt, **private})
@@ -206,9 +196,10 @@ def _entry(previous: str, order: Order[Any], fact: Fact, stamp: Stamp) -> Entry:
         body["reason"] = stamp.reason
     if stamp.cause:
         body["cause"] = stamp.cause
+    name = kind.__name__
     encoded = compact_json(body) if body else "{}"
-    digest = _hash(previous, order.id, order.version, kind.__name__, stamp.at_us, stamp.write_id, encoded)
-    return Entry(order.id, order.version, kind.__name__, stamp.at_us, stamp.write_id, encoded, text, digest)
+    digest = _hash(previous, order.id, order.version, name, stamp.at_us, stamp.write_id, encoded)
+    return Entry(order.id, order.version, name, stamp.at_us, stamp.write_id, encoded, text, digest)
 
 
 def _digest(previous: str, entry: Entry) -> str:
@@ -220,16 +211,11 @@ def _hash(previous: str, order_id: str, version: int, fact: str, at_us: int, wri
     return sha256(f"{previous}\n{order_id}\n{version}\n{fact}\n{at_us}\n{write_id}\n{body}".encode()).hexdigest()
 
 
-_NO_DEFAULT = object()
-
-
-def _fields_of(kind: type[Fact], private: bool) -> tuple[tuple[str, Any], ...]:
-    return tuple(
-        (column.name, column.default if not callable(column.default) else _NO_DEFAULT)
-        for column in fields(kind)
-        if (column.name in PRIVATE_FIELDS) is private
+_PLANNED = ("number", "channel", "amount_minor", "currency")
+_FIELDS: dict[type[Fact], tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]] = {
+    kind: (
+        tuple(column.name for column in fields(kind) if column.name not in PRIVATE_FIELDS),
+        tuple((column.name, column.default) for column in fields(kind) if column.name in PRIVATE_FIELDS),
     )
-
-
-_PUBLIC = {kind: _fields_of(kind, private=False) for kind in FACTS.values()}
-_PRIVATE = {kind: _fields_of(kind, private=True) for kind in FACTS.values()}
+    for kind in FACTS.values()
+}

@@ -28,7 +28,7 @@ class Statement:
     expect: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Change:
     """Facts to be written together with the row that they lead to.
 
