@@ -61,6 +61,7 @@ class Move:
         wait_us: let go of the order and look at it again after so long; None: go on at once.
         error: why it waits, for people.
         failed: True if this counts as a failed attempt.
+        is_payment: True if the facts tell of money that came: they are kept even if the order was taken over meanwhile.
         statements: the user's own statements, written together with the facts.
     """
 
@@ -68,6 +69,7 @@ class Move:
     wait_us: int | None = None
     error: str = ""
     failed: bool = False
+    is_payment: bool = False
     statements: tuple[Statement, ...] = ()
 
 
@@ -135,7 +137,12 @@ class Journey:
             await run.postpone(move.wait_us or 0, move.error, failed=move.failed)
         else:
             before = run.order.version
-            await run.record(move.decide, due_in_us=move.wait_us, statements=move.statements)
+            try:
+                await run.record(move.decide, due_in_us=move.wait_us, statements=move.statements)
+            except HoldLost:
+                if move.is_payment:
+                    await self.recorder.record_from_outside(run.order.id, move.decide, self.recorder.stamp())
+                raise
             if run.order.version == before:  # nothing new followed: asking again at once would bring nothing new either
                 await run.postpone(run.business.query_every // MICROSECOND, move.error, failed=True)
 
@@ -166,16 +173,18 @@ class Journey:
         late = run.remaining_us <= 0
         if leg.state is LegState.PLANNED and not late and (verdict := await self.ask(run)) is not None:
             return verdict
-        return self.after_asking(run, leg, await self.payments.ask(run.order, leg, late=late))
+        return await self.after_asking(run, leg, await self.payments.ask(run.order, leg, late=late))
 
-    def after_asking(self, run: Run, leg: Leg, outcome: Outcome | None) -> Move:
+    async def after_asking(self, run: Run, leg: Leg, outcome: Outcome | None) -> Move:
         """What a channel's answer means for the order."""
         business, in_time = run.business, run.remaining_us > 0
         pause_us = max(min(business.query_every // MICROSECOND, run.remaining_us), 0)
         match outcome:
             case Captured(amount, reference):
                 until_us = self.recorder.delivery_deadline_us(run.order)
-                return Move(lambda order: payment_facts(order, leg.channel, amount, reference, until_us))
+                return Move(
+                    lambda order: payment_facts(order, leg.channel, amount, reference, until_us), is_payment=True
+                )
             case None if leg.state is not LegState.UNKNOWN:
                 return record(PaymentUnknown(leg=leg.number))
             case Pending(reference) if leg.state is not LegState.PENDING:
@@ -185,13 +194,26 @@ class Journey:
             case Short(why) if business.when_short == "wait" and in_time:
                 return Move(wait_us=pause_us, error=why)
             case Short():
-                return record(Rejected(why="insufficient_balance"))
+                return await self.end_unpaid(run, Rejected(why="insufficient_balance"))
             case ClosedThere() if leg.state is LegState.PLANNED and not self.payments.channel(leg.channel).asks_payer:
                 return record(PaymentClosed(leg=leg.number), Rejected(why="insufficient_balance"))
             case ClosedThere():
                 return record(PaymentClosed(leg=leg.number), Closed(why="unpaid"))
             case _:
                 return Move(wait_us=pause_us, error=f"{leg.channel} has no result yet")
+
+    async def end_unpaid(self, run: Run, end: Cancelled | Rejected) -> Move:
+        """End an order that is not paid, once its channel has confirmed that it never can be.
+
+        Without that, a worker that froze before its charge could wake up after the end and take the money.
+        """
+        leg = open_leg(run.order)
+        if leg is None:
+            return record(end)
+        outcome = await self.payments.ask(run.order, leg, late=True)
+        if isinstance(outcome, ClosedThere):
+            return record(PaymentClosed(leg=leg.number), end)
+        return await self.after_asking(run, leg, outcome)
 
     async def deliver(self, run: Run) -> Move | None:
         """paid: hand the goods over, exactly once."""
@@ -224,7 +246,7 @@ class Journey:
             case None:
                 return None
             case Cancel(reason) if not order.paid_minor:
-                return record(Cancelled(why=reason, data=run.changed_data()))
+                return await self.end_unpaid(run, Cancelled(why=reason, data=run.changed_data()))
             case Cancel(reason):  # the money must go back first, which is a person's decision
                 return record(Stuck(why="cancelled_after_payment", error=reason, data=run.changed_data()))
             case RetryIn(delay, reason):

@@ -84,6 +84,7 @@ class CrashPoints:
     struck: list[Plan] = field(default_factory=list)
     dead: bool = False
     open_transactions: int = 0
+    problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.stopped = asyncio.Event()

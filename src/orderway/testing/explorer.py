@@ -10,8 +10,9 @@ each point, in a fresh world, and has there
 - the call fail or its answer get lost, while the process lives;
 - the process freeze until another one has taken over, and go on then.
 
-After each run: each order has come to its end, was charged once and delivered once or not at all, its journal gives its
-row, what the channels took is what the orders know of, and the books balance.
+In each run, only an order's holder records what follows an effect. After it, each order has come to its end, was charged
+once and delivered once or not at all, its journal gives its row, what the channels took is what the orders know of, and
+the books balance.
 
 Try your own hooks (a whole example: ``tests/explorer/test_own_hooks.py``)::
 
@@ -208,7 +209,8 @@ class _Exploration:
             await self._open(world)
             await self._live(world, lives, caller_returns)
             self.passed = [worker.points.passed for worker in world.workers]
-            problems = [*world.problems, *self._unhandled, *await self._violations(world, caller_returns)]
+            noted = chain.from_iterable(worker.points.problems for worker in world.workers)
+            problems = [*world.problems, *noted, *self._unhandled, *await self._violations(world, caller_returns)]
             self._unhandled.clear()
             points = [worker.points for worker in world.workers]
             self.report.add(points, lives, problems, caller_returns=caller_returns)

@@ -14,7 +14,7 @@ from orderway.errors import CommitUnknown, OutcomeUnknown, Unavailable
 from orderway.hooks import BlockingDelivery
 from orderway.ports.business import Business
 from orderway.ports.channel import Channel
-from orderway.ports.store import Transaction
+from orderway.ports.store import Change, Store, Transaction
 from orderway.testing.crash import CrashPoints
 
 __all__ = ["watched_business", "watched_channel", "watched_ports"]
@@ -26,7 +26,7 @@ HOOKS = ("can_forward", "deliver", "finished", "ended")
 def watched_ports(ports: Ports, points: CrashPoints) -> Ports:
     """These ports with points ``before store.record``, ``after store.record``, and so on."""
     watch = {name: _Watched(getattr(ports, name), name, points) for name in ("workers", "ledger", "sequence")}
-    return Ports(store=cast(Any, _WatchedStore(ports.store, "store", points)), **cast(Any, watch))
+    return Ports(store=cast(Any, _WatchedStore(_Fenced(ports.store, points), "store", points)), **cast(Any, watch))
 
 
 def watched_channel(channel: Channel, points: CrashPoints) -> Channel:
@@ -64,6 +64,25 @@ class _Watched:
                 await self._points.reach(f"after {call}", lost(f"the answer of {call} was lost"))
 
         return watched
+
+
+class _Fenced:
+    """A store whose promise is checked that only the holder records what follows an effect."""
+
+    def __init__(self, store: Store, points: CrashPoints) -> None:
+        self._store = store
+        self._points = points
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self._store, attribute)
+
+    async def record(self, change: Change) -> None:
+        """Record, and note it if the order was held by another worker."""
+        row = await self._store.get(change.order.id) if change.guard is not None else change.order
+        await self._store.record(change)
+        if change.guard is not None and row.holder != change.guard:
+            facts = ", ".join(entry.fact for entry in change.entries)
+            self._points.problems.append(f"{facts} of {row.id} was recorded by {change.guard}, who does not hold it")
 
 
 class _WatchedStore(_Watched):

@@ -225,7 +225,7 @@ class Worker:
 
     async def _hear_of_payments(self) -> None:
         for payment in self.world.paid_outside:
-            while payment.untold:
+            while payment.untold > 0:  # a worker that was frozen here counts down as well
                 await self.app.record_payment(payment.order_id, payment.amount, reference=payment.reference)
                 payment.untold -= 1
 

@@ -1,0 +1,43 @@
+"""Every scenario holds with a crash, a failure and a freeze at every point: in memory wholly, on SQLite in a sample."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orderway.testing.crash import Fault
+from orderway.testing.explorer import Scenario, explore
+from orderway.testing.report import Report
+from orderway.testing.scenarios import SCENARIOS
+from orderway.testing.world import OnSqlite
+
+LONG = bool(os.environ.get("ORDERWAY_LONG"))
+
+each_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=[scenario.name for scenario in SCENARIOS])
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what died was not awaited
+
+
+@each_scenario
+async def test_in_memory(scenario: Scenario, explored: Callable[[Report], None]) -> None:
+    report = await explore(scenario, second_faults=20_000 if LONG else 150)
+    explored(report)
+    assert report.crashes > 100
+    assert all(report.struck[fault] for fault in Fault)
+
+
+@each_scenario
+async def test_on_sqlite(scenario: Scenario, explored: Callable[[Report], None], tmp_path: Path) -> None:
+    numbers = itertools.count()
+    report = await explore(
+        scenario,
+        database=lambda: OnSqlite(tmp_path / f"{next(numbers)}.db"),
+        most_points=None if LONG else 6,
+        second_faults=500 if LONG else 6,
+    )
+    report.scenario += " (SQLite)"
+    explored(report)
+    assert report.crashes
