@@ -89,8 +89,8 @@ def sweep(settings: Settings) -> None:
     async def work() -> dict[str, Any]:
         async with running(settings, hooks=True) as app:
             looked_at = await app.sweep()
-            if await _others_died(app):
-                looked_at += await app.sweep()
+            await _watch_others(app)
+            looked_at += await app.sweep()
             overview = await app.ports.store.overview(app.clock.now_us())
         by_status = {Status(status).name.lower(): count for status, count in overview["by_status"].items()}
         return {"looked_at": looked_at, "due": overview["due"], "by_status": by_status}
@@ -106,14 +106,14 @@ def sweep(settings: Settings) -> None:
     out.print(f"orders now: {stand or 'none'}")
 
 
-async def _others_died(app: App) -> bool:
-    """Watch the other workers long enough to see which are dead; their orders can be claimed then."""
-    before = set(await app.ports.workers.counters()) - {app.membership.incarnation}
-    if not before:
-        return False
-    watch = app.membership
-    await app.clock.wait(asyncio.Event(), watch.dead_after_s + 2 * watch.beat_every_s)
-    return not before <= set(await app.ports.workers.counters())
+async def _watch_others(app: App) -> None:
+    """Wait until every other worker has beaten or been buried: then what the dead have left can be claimed."""
+    silent = dict(await app.ports.workers.counters())
+    silent.pop(app.membership.incarnation, None)
+    while silent:
+        await app.clock.wait(asyncio.Event(), app.membership.beat_every_s)
+        counters = await app.ports.workers.counters()
+        silent = {worker: beats for worker, beats in silent.items() if counters.get(worker) == beats}
 
 
 def _print_order(settings: Settings, explained: Explanation) -> None:

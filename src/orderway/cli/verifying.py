@@ -114,5 +114,6 @@ def _print_report(report: Report, write: Path | None, written: int | None) -> No
         out.print(f"checkpoint of {written:,} orders written to {safe(write)}", soft_wrap=True)
     elif write is not None:
         out.print("no checkpoint was written: what is wrong would be taken for right next time")
-    verdict = ("all is well", "bold green") if not report.found else (f"{report.found:,} findings", "bold red")
+    noun = "finding" if report.found == 1 else "findings"
+    verdict = ("all is well", "bold green") if not report.found else (f"{report.found:,} {noun}", "bold red")
     out.print(Text(*verdict))
