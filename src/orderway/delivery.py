@@ -75,7 +75,8 @@ class Delivery:
     def execute(self, sql: str, parameters: Mapping[str, Any] | None = None, *, expect: int | None = None) -> None:
         """Add a statement that commits together with the fact *delivered*: both happen, or neither.
 
-        It runs after ``deliver`` has returned, in the store's own transaction, in the order of the calls.
+        It runs after ``deliver`` has returned, in the store's own transaction, in the order of the calls; where there
+        is a ``transaction()`` too, at its end, before it is committed.
 
         Args:
             sql: one statement with named parameters (``:name``).
@@ -85,7 +86,10 @@ class Delivery:
 
         Raises:
             InvalidValue: more than 100 statements.
+            UsageError: after ``transaction()``: the delivery is committed already.
         """
+        if self.committed:
+            raise UsageError("this order is delivered: nothing more commits with it", order_id=self._run.order.id)
         if len(self.statements) >= MOST_STATEMENTS:
             raise InvalidValue(f"a delivery has at most {MOST_STATEMENTS} statements", order_id=self._run.order.id)
         self.statements.append(Statement(sql, parameters or {}, expect))
@@ -110,7 +114,7 @@ class Delivery:
         limit_s = run.business.transaction_limit / timedelta(seconds=1)
         async with run.recorder.store.transaction(limit_s) as connection:
             yield connection
-            change = run.recorder.change(run.order, self.facts())
+            change = run.recorder.change(run.order, self.facts(), statements=tuple(self.statements))
             await connection.commit_with(change)
             self.committed = True
             run.adopt(change.order)
