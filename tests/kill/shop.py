@@ -1,0 +1,240 @@
+"""A shop that kills itself at a named point; started again without one, it takes up its orders and ends them.
+
+    python shop.py FOLDER [--die-at POINT --nth N] [--bug fresh-key]
+    python shop.py --serve          # one JSON list of such arguments a line; answers with the wait status of each
+
+Right before it kills itself it writes the point's name to FOLDER/died-at. Without ``--die-at`` it writes the points that
+it passed, with their numbers, to FOLDER/passed.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import signal
+import sqlite3
+import sys
+import threading
+import traceback
+import uuid
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from manifest import MANIFEST, REFUSED_MINOR, UNTOLD_MINOR
+
+from orderway import App, Business, Money, Retry, receipts
+from orderway.adapters import ports_for
+from orderway.channels.scripted import DOUBLED, LOST, PaysLater, Refuses, ScriptedChannel
+from orderway.core.order import Order
+from orderway.system_clock import SystemClock
+from orderway.testing.crash import CrashPoints
+from orderway.testing.watched import watched_business, watched_channel, watched_ports
+
+TYPES = {"execute": 1, "transaction": 2, "receipt": 3, "steps": 4}
+
+
+class KillPoints(CrashPoints):
+    """Points at one of which this process really dies."""
+
+    folder: Path
+    die_at: str | None
+    nth: int
+
+    def arm(self, folder: Path, die_at: str | None, nth: int) -> None:
+        """Say where to die."""
+        self.folder, self.die_at, self.nth = folder, die_at, nth
+        self.passes: Counter[str] = Counter()
+        self.lock = threading.Lock()
+
+    def _arrive(self, name: str, error: Exception, *, can_freeze: bool) -> bool:
+        self.pass_point(name)
+        return False
+
+    def pass_point(self, name: str) -> None:
+        """Count a point, and die if it is the one."""
+        with self.lock:
+            self.passes[name] += 1
+            if name == self.die_at and self.passes[name] == self.nth:
+                (self.folder / "died-at").write_text(name)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killing_connection(points: KillPoints) -> type[sqlite3.Connection]:
+    """Connections with a point before and after each statement of a write transaction."""
+    first_words = re.compile(r"(BEGIN|COMMIT|INSERT INTO \w+?|UPDATE \w+?)(?=_\d|\W|$)")
+
+    class KillingConnection(sqlite3.Connection):
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:  # type: ignore[override]
+            match = first_words.match(sql)
+            if match is None:
+                return super().execute(sql, *parameters)
+            points.pass_point(f"before sql {match.group(1)}")
+            cursor = super().execute(sql, *parameters)
+            points.pass_point(f"after sql {match.group(1)}")
+            return cursor
+
+    return KillingConnection
+
+
+class ShopBusiness(Business[dict[str, Any]]):
+    """What all kinds of orders share."""
+
+    retry = Retry(first=timedelta(milliseconds=50), cap=timedelta(milliseconds=200), deadline=timedelta(minutes=5))
+    query_every = timedelta(milliseconds=300)
+
+    async def finished(self, order: Order[Any]) -> None:
+        pass
+
+    async def ended(self, order: Order[Any]) -> None:
+        pass
+
+
+class ByExecute(ShopBusiness):
+    order_type = TYPES["execute"]
+
+    async def can_forward(self, order: Order[Any]) -> None:
+        pass
+
+    async def deliver(self, order: Order[Any], delivery: Any) -> None:
+        delivery.execute("INSERT INTO goods VALUES (:number)", {"number": order.own_number}, expect=1)
+
+
+class ByTransaction(ShopBusiness):
+    order_type = TYPES["transaction"]
+
+    async def deliver(self, order: Order[Any], delivery: Any) -> None:
+        async with delivery.transaction() as connection:
+            await connection.execute("INSERT INTO goods VALUES (:number)", {"number": order.own_number})
+
+
+class ByReceipt(ShopBusiness):
+    order_type = TYPES["receipt"]
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def deliver(self, order: Order[Any], delivery: Any) -> None:
+        connection = sqlite3.connect(self.path, timeout=30)
+        try:
+            with connection:
+                if delivery.receipt(connection):
+                    connection.execute("INSERT INTO goods VALUES (?)", (order.own_number,))
+        finally:
+            connection.close()
+
+
+class BySteps(ShopBusiness):
+    order_type = TYPES["steps"]
+
+    async def deliver(self, order: Order[Any], delivery: Any) -> None:
+        picked = await delivery.step("pick", lambda key: key)
+        await delivery.step("pack", lambda _: [picked])
+        delivery.execute("INSERT INTO goods VALUES (:number)", {"number": order.own_number}, expect=1)
+
+
+def make_goods(path: Path, *, with_receipts: bool) -> None:
+    """Without a unique key: what is delivered twice shall show."""
+    connection = sqlite3.connect(path, timeout=30)
+    connection.execute("CREATE TABLE IF NOT EXISTS goods (own_number TEXT NOT NULL)")
+    if with_receipts:
+        receipts.create_table(connection)
+    connection.commit()
+    connection.close()
+
+
+async def sell(app: App, entry: dict[str, Any]) -> None:
+    """Create one order of the manifest, or find it, and carry it forward."""
+    amount = Money(entry["price_minor"], MANIFEST["currency"]) if entry["pay"] else None
+    order = await app.create(
+        TYPES[entry["kind"]], entry["uid"], amount=amount, pay=entry["pay"], own_number=entry["own_number"]
+    )
+    if entry["pay"] == "gateway":
+        await app.record_payment(order.id, order.amount, reference=f"paid-{entry['own_number']}")
+    await app.forward(order)
+
+
+async def all_ended(app: App) -> None:
+    """Wait until no order is due any more."""
+    while True:
+        page = await app.list(limit=1000)
+        if len(page.orders) == len(MANIFEST["orders"]) and all(order.is_final for order in page.orders):
+            return
+        await asyncio.sleep(0.02)
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    folder: Path = arguments.folder
+    points = KillPoints()
+    points.arm(folder, None, 0)
+    ports = ports_for(f"sqlite:///{folder / 'orders.db'}", factory=killing_connection(points))
+    clock = SystemClock()
+    soon = PaysLater(timedelta(milliseconds=30), DOUBLED)
+    script = {REFUSED_MINOR: Refuses(), UNTOLD_MINOR: PaysLater(timedelta(milliseconds=30), LOST)}
+    bank = ScriptedChannel(clock, script, default=soon, path=folder / "bank.db", name="bank")
+    app = App(
+        watched_ports(ports, points), channels=[watched_channel(bank, points)], beat_every_s=0.1, dead_after_s=0.5
+    )
+    app.channels["wallet"] = watched_channel(app.channels["wallet"], points)
+    for business in (ByExecute(), ByTransaction(), ByReceipt(folder / "shop.db"), BySteps()):
+        app.register(watched_business(business, points))
+    bank.notify = lambda body, headers: app.notify("bank", body, headers)
+    make_goods(folder / "shop.db", with_receipts=True)
+    await ports.start()
+    make_goods(folder / "orders.db", with_receipts=False)
+    points.arm(folder, arguments.die_at, arguments.nth)
+    async with app:
+        stop = asyncio.Event()
+        bell = asyncio.create_task(bank.run(stop))
+        for top_up in MANIFEST["top_ups"]:
+            money = Money(top_up["amount_minor"], MANIFEST["currency"])
+            await app.wallet.top_up(top_up["uid"], money, key=top_up["key"])
+        await asyncio.gather(*(sell(app, entry) for entry in MANIFEST["orders"]))
+        await all_ended(app)
+        stop.set()
+        await bell
+    bank.disconnect()
+    (folder / "passed.json").write_text(json.dumps(points.passes))
+
+
+def run(argv: list[str]) -> None:
+    """Be the shop that these arguments describe."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--die-at")
+    parser.add_argument("--nth", type=int, default=1)
+    parser.add_argument("--bug", choices=["fresh-key"])
+    arguments = parser.parse_args(argv)
+    if arguments.bug == "fresh-key":
+        Order.payment_key = lambda self, leg: f"{self.id[:20]}-{uuid.uuid4().hex[:10]}"  # type: ignore[method-assign]
+    asyncio.run(main(arguments))
+
+
+def serve() -> None:
+    """Fork a shop for each line: the interpreter and the package are loaded once, the processes are real."""
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                run(json.loads(line))
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+                raise
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(pid, 0)
+        sys.stdout.write(f"{status}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--serve"]:
+        serve()
+    else:
+        run(sys.argv[1:])

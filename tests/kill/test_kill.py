@@ -1,0 +1,183 @@
+"""A real process kills itself with SIGKILL at each named point; another takes up, and an auditor judges.
+
+The processes share files only. The auditor reads them with the standard library and knows nothing of the package.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from auditor import audit
+from manifest import MANIFEST
+
+HERE = Path(__file__).parent
+LONG = bool(os.environ.get("ORDERWAY_LONG"))
+
+CALLS = (
+    *("channel bank.charge", "channel bank.query", "channel wallet.charge", "channel wallet.close"),
+    *("delivery.execute", "delivery.receipt", "delivery.step pack", "delivery.step pick"),
+    *("hook can_forward", "hook deliver", "hook ended", "hook finished"),
+    *("ledger.post", "store.claim", "store.create", "store.record"),
+    *("store.transaction.execute", "store.transaction.commit_with", "workers.beat", "workers.join"),
+)
+STATEMENTS = (
+    *("BEGIN", "COMMIT", "INSERT INTO goods", "INSERT INTO ow_accounts", "INSERT INTO ow_journal"),
+    *("INSERT INTO ow_legs", "INSERT INTO ow_lines", "INSERT INTO ow_orders", "INSERT INTO ow_postings"),
+    "UPDATE ow_orders",
+)
+POINTS = [
+    f"{when} {what}" for what in (*CALLS, *(f"sql {statement}" for statement in STATEMENTS)) for when in ("before", "after")
+]
+OFTEN = ("store.record", "sql BEGIN", "sql COMMIT", "sql INSERT INTO ow_journal", "sql UPDATE ow_orders")
+"""Passed so often that a later pass is another situation."""
+KILLS = [(point, nth) for point in POINTS for nth in ((1, 4, 9) if point.endswith(OFTEN) else (1, 2) if LONG else (1,))]
+ONCE = ("workers.join", "wallet.close")
+KILLS = [(point, nth) for point, nth in KILLS if nth == 1 or not point.endswith(ONCE)]
+
+
+class Shops:
+    """A few servers that fork a shop for each request: real processes without the price of an interpreter's start."""
+
+    def __init__(self, count: int) -> None:
+        self._free: queue.SimpleQueue[subprocess.Popen[str]] = queue.SimpleQueue()
+        self._servers = [
+            subprocess.Popen(
+                [sys.executable, "shop.py", "--serve"],
+                cwd=HERE,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(count)
+        ]
+        for server in self._servers:
+            self._free.put(server)
+
+    def run(self, *arguments: str) -> int:
+        """Run a shop; returns its exit code, negative for a signal."""
+        server = self._free.get()
+        try:
+            assert server.stdin is not None
+            assert server.stdout is not None
+            server.stdin.write(json.dumps(arguments) + "\n")
+            server.stdin.flush()
+            return os.waitstatus_to_exitcode(int(server.stdout.readline()))
+        finally:
+            self._free.put(server)
+
+    def close(self) -> None:
+        """End the servers."""
+        for server in self._servers:
+            server.communicate()
+
+
+@pytest.fixture(scope="module")
+def shops() -> Iterator[Shops]:
+    shops = Shops(3)
+    yield shops
+    shops.close()
+
+
+def make_folder(path: Path) -> Path:
+    path.mkdir(parents=True)
+    (path / "manifest.json").write_text(json.dumps(MANIFEST))
+    return path
+
+
+def kill_and_take_up(shops: Shops, folder: Path, point: str, nth: int, *more: str) -> list[str]:
+    """Kill a shop at a point, have another one take up its files; returns what the auditor has to say."""
+    make_folder(folder)
+    code = shops.run(str(folder), "--die-at", point, "--nth", str(nth), *more)
+    assert code == -signal.SIGKILL, f"the shop ended with {code} instead of dying"
+    assert (folder / "died-at").read_text() == point
+    assert shops.run(str(folder), *more) == 0, "the shop that took up did not come to an end"
+    return audit(folder)
+
+
+@pytest.fixture(scope="module")
+def verdicts(shops: Shops, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, int], Future[list[str]]]]:
+    """All kills, under way side by side while the tests below wait for one after the other."""
+    folder = tmp_path_factory.mktemp("kills")
+    with ThreadPoolExecutor(3) as pool:
+        yield {
+            (point, nth): pool.submit(kill_and_take_up, shops, folder / str(number), point, nth)
+            for number, (point, nth) in enumerate(KILLS)
+        }
+
+
+@pytest.fixture(scope="module")
+def sold(shops: Shops, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a shop leaves behind that was never killed."""
+    folder = make_folder(tmp_path_factory.mktemp("sold") / "folder")
+    assert shops.run(str(folder)) == 0
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("point", "nth"), KILLS, ids=[f"{point} #{nth}" for point, nth in KILLS])
+def test_nothing_is_lost_and_nothing_doubled(
+    point: str, nth: int, verdicts: dict[tuple[str, int], Future[list[str]]]
+) -> None:
+    assert verdicts[point, nth].result() == []
+
+
+def test_enough_points_are_named_and_all_of_them_are_passed(sold: Path) -> None:
+    passed = json.loads((sold / "passed.json").read_text())
+    assert len(POINTS) >= 32
+    assert not set(POINTS) - set(passed), "points that no shop ever passes"
+    assert audit(sold) == []
+
+
+@pytest.mark.slow
+def test_a_fresh_key_per_attempt_is_caught(shops: Shops, tmp_path: Path) -> None:
+    """A breakage on purpose: who charges under another key after a crash charges twice, and the auditor sees it."""
+    problems = kill_and_take_up(shops, tmp_path / "bug", "after channel wallet.charge", 1, "--bug", "fresh-key")
+    assert any("wallet" in problem for problem in problems), problems
+
+
+TAMPERINGS = {
+    "a delivery is deleted": ("orders.db", "DELETE FROM goods WHERE own_number = 'coins-1'"),
+    "a delivery is doubled": ("orders.db", "INSERT INTO goods VALUES ('gift-1')"),
+    "a delivery to the shop is doubled": ("shop.db", "INSERT INTO goods VALUES ('card-1')"),
+    "a rejected order was delivered": ("orders.db", "INSERT INTO goods VALUES ('poor-1')"),
+    "a price is changed": ("orders.db", "UPDATE ow_orders_0 SET amount_minor = 989 WHERE own_number = 'coins-1'"),
+    "an order is deleted": ("orders.db", "DELETE FROM ow_orders_0 WHERE own_number = 'kit-2'"),
+    "an order is unfinished": ("orders.db", "UPDATE ow_orders_0 SET stage = 'paid' WHERE own_number = 'kit-2'"),
+    "a balance is changed": ("orders.db", "UPDATE ow_accounts_0 SET balance_minor = balance_minor + 1"),
+    "a line is changed": ("orders.db", "UPDATE ow_lines_0 SET amount_minor = amount_minor + 1 WHERE number = 0"),
+    "a leg is changed": (
+        "orders.db",
+        "UPDATE ow_legs_0 SET captured_minor = captured_minor - 1 WHERE channel = 'gateway'",
+    ),
+    "a bank payment is unknown": ("orders.db", "UPDATE ow_legs_0 SET reference = 'x' WHERE channel = 'bank'"),
+    "a bank payment is doubled": (
+        "bank.db",
+        "INSERT INTO captures SELECT reference || '-2', key, amount_minor, at_us FROM captures LIMIT 1",
+    ),
+    "a journal has a gap": ("orders.db", "DELETE FROM ow_journal_0 WHERE fact = 'Paid'"),
+    "a journal has lost its end": ("orders.db", "DELETE FROM ow_journal_0 WHERE fact = 'Finished'"),
+    "an entry is altered": ("orders.db", "UPDATE ow_journal_0 SET at_us = at_us + 1 WHERE version = 2"),
+    "a movement is altered": ("orders.db", "UPDATE ow_postings_0 SET balance_minor = 0 WHERE movement = 1"),
+}
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS)
+def test_the_auditor_sees(tampering: str, sold: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tampered"
+    shutil.copytree(sold, folder)
+    name, sql = TAMPERINGS[tampering]
+    with closing(sqlite3.connect(folder / name)) as connection, connection:
+        assert connection.execute(sql).rowcount > 0
+    assert audit(folder) != []
