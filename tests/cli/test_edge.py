@@ -211,6 +211,7 @@ def test_safe_keeps_what_is_harmless() -> None:
 # ---- real processes ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_real_process_lists_and_verifies(shop: Any) -> None:
     listed = shop.process("list", "--json")
     assert listed.returncode == 0, listed.stderr
@@ -221,12 +222,14 @@ def test_a_real_process_lists_and_verifies(shop: Any) -> None:
     assert "\x1b" not in verified.stdout
 
 
+@pytest.mark.slow
 def test_a_real_process_sweeps_with_the_app_from_the_environment(shop: Any) -> None:
     swept = shop.process("sweep", ORDERWAY_APP="shop:make")
     assert swept.returncode == 0, swept.stderr
     assert shop.process("show", shop.ids["abandoned"]).stdout.count("finished") > 0
 
 
+@pytest.mark.slow
 def test_a_real_process_fails_with_a_code_and_one_sentence(shop: Any) -> None:
     for words, code in ((["show", "nonsense"], 2), (["list", "--url", "sqlite:///x.db"], 4), (["sweep"], 4)):
         out = shop.process(*words)
@@ -235,12 +238,14 @@ def test_a_real_process_fails_with_a_code_and_one_sentence(shop: Any) -> None:
         assert out.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_characters_that_the_terminal_lacks_are_no_reason_to_fail(shop: Any) -> None:
     out = shop.process("show", shop.ids["finished"], PYTHONUTF8="0", PYTHONIOENCODING="ascii")
     assert out.returncode == 0, out.stderr
     assert r"\u4e66" in out.stdout
 
 
+@pytest.mark.slow
 def test_without_the_extra_there_is_a_sentence(shop: Any) -> None:
     (shop.folder / "click.py").write_text("raise ModuleNotFoundError('No module named click', name='click')\n")
     out = shop.process("list")
@@ -248,6 +253,7 @@ def test_without_the_extra_there_is_a_sentence(shop: Any) -> None:
     assert out.stderr == "The command line needs click, which is not here: pip install 'orderway[cli]'\n"
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_traceback(shop: Any) -> None:
     program = f"{sys.executable} -c 'from orderway.cli import main; main()' list --json | true"
     out = subprocess.run(["sh", "-c", program], cwd=shop.folder, capture_output=True, text=True, timeout=60, check=True)

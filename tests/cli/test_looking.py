@@ -75,6 +75,7 @@ def test_list_prints_one_line_an_order(shop: Any) -> None:
     assert {line.split()[0] for line in lines[1:]} == set(shop.ids.values())
 
 
+@pytest.mark.slow
 def test_a_currency_that_only_the_app_knows_is_shown_in_minor_units(shop: Any) -> None:
     assert "90 COIN (minor)" in shop.process("list", "--uid", "ann").stdout
     with_app = shop.process("list", "--uid", "ann", "--app", "shop:make").stdout
