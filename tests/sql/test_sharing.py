@@ -10,7 +10,7 @@ from pathlib import Path
 from orderway.adapters import open_ports
 
 WRITER = """
-import asyncio, json, sys, time
+import asyncio, json, os, sys, time
 from orderway.adapters import open_ports
 from orderway.testing.conformance.builders import make_order
 
@@ -23,7 +23,7 @@ async def main(url, seconds):
     async def caller(number):
         nonlocal longest, done
         while (begun := time.monotonic()) < end:
-            await ports.store.create(*make_order(f"user-{number}", order_id=None, at_us=time.time_ns() // 1000))
+            await ports.store.create(*make_order(f"user-{number}", at_us=os.getpid()))  # ids of this process only
             longest, done = max(longest, time.monotonic() - begun), done + 1
 
     await asyncio.gather(*map(caller, range(8)))
