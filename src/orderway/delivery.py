@@ -153,8 +153,11 @@ class Delivery:
 
     async def record_step(self, name: str, result: Any) -> None:
         """Remember that a step is done, with its result."""
-        fact = StepDone(step=name, result=compact_json(result), data=self._run.changed_data())
-        await self._run.record(lambda _: (fact,))
+        run = self._run
+        data = run.order.data  # the hook still has this object in its hands, and may go on changing it
+        fact = StepDone(step=name, result=compact_json(result), data=run.changed_data())
+        await run.record(lambda _: (fact,))
+        run.order._data = data
 
     def facts(self) -> tuple[Fact, ...]:
         """What follows when ``deliver`` has returned."""

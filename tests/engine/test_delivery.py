@@ -1,4 +1,4 @@
-"""Two ways to deliver, used in one delivery: all of it commits together, or nothing does."""
+"""What a delivery does in several parts: two ways in one delivery, and data changed between its steps."""
 
 from __future__ import annotations
 
@@ -63,3 +63,29 @@ async def test_a_buffered_statement_that_fails_rolls_the_transaction_back(path: 
     assert order.stage is Stage.PAID
     assert order.last_error.startswith("DeliveryFailed")
     assert goods == [0, 0, 0]
+
+
+class Stepwise(Business[dict[str, Any]]):
+    """Notes in the order's data what it has done, after each step; the last try fails."""
+
+    order_type = 1
+
+    def __init__(self, *, fails: bool) -> None:
+        self.fails = fails
+
+    async def deliver(self, order: Order[dict[str, Any]], delivery: Any) -> None:
+        order.data["first"] = await delivery.step("first", lambda key: 1)
+        order.data["second"] = await delivery.step("second", lambda key: 2)
+        if self.fails:
+            raise RuntimeError("the third step fails")
+
+
+@pytest.mark.parametrize(("fails", "kept"), [(False, {"first": 1, "second": 2}), (True, {"first": 1})])
+async def test_data_changed_between_steps_is_written_with_the_next_fact(
+    fails: bool, kept: dict[str, int], path: Path
+) -> None:
+    app = App(f"sqlite:///{path}", sweep=False)
+    app.register(Stepwise(fails=fails))
+    async with app:
+        order = await app.forward(await app.create(1, "ann"))
+        assert (await app.get(order.id)).data == kept

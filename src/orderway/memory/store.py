@@ -70,7 +70,7 @@ class MemoryStore:
         async with self._database.writing():
             self._check_current(change)
             if change.statements:
-                self._run_statements(change)
+                self._run_and_commit(change)
             self._apply(change)
 
     async def get(self, order_id: str) -> Order[Any]:
@@ -198,14 +198,11 @@ class MemoryStore:
         if change.guard is not None and row.holder != change.guard:
             raise HoldLost(f"order {order_id} is held by {row.holder}, not by {change.guard}", order_id=order_id)
 
-    def _run_statements(self, change: Change) -> None:
+    def _run_and_commit(self, change: Change) -> None:
         goods = self._database.goods
         goods.execute("BEGIN")
         try:
-            for statement in change.statements:
-                touched = run_statement(goods, statement.sql, statement.parameters).rowcount
-                if statement.expect is not None and touched != statement.expect:
-                    raise DeliveryFailed(f"{touched} rows touched, {statement.expect} expected: {statement.sql}")
+            _run_statements(goods, change)
             _commit_goods(goods)
         except DeliveryFailed as error:
             goods.rollback()
@@ -216,6 +213,7 @@ class MemoryStore:
         """End a user's transaction, which has the gate already: fact and goods together, or an error."""
         _check_change(change)
         self._check_current(change)
+        _run_statements(self._database.goods, change)
         _commit_goods(self._database.goods)
         self._apply(change)
 
@@ -240,6 +238,13 @@ def _hold(shard: Shard, row: Order[Any], holder: int, due_at_us: int) -> Order[A
     held = replace(row, holder=holder, due_at_us=due_at_us)
     shard.replace(held)
     return held
+
+
+def _run_statements(goods: sqlite3.Connection, change: Change) -> None:
+    for statement in change.statements:
+        touched = run_statement(goods, statement.sql, statement.parameters).rowcount
+        if statement.expect is not None and touched != statement.expect:
+            raise DeliveryFailed(f"{touched} rows touched, {statement.expect} expected: {statement.sql}")
 
 
 def _commit_goods(goods: sqlite3.Connection) -> None:

@@ -100,9 +100,11 @@ class Transaction(Protocol):
         """Run one query; returns all of its rows."""
 
     async def commit_with(self, change: Change) -> None:
-        """Apply the change as the last statement and commit all of it together.
+        """Run the change's own statements, apply the change as the last one, and commit all of it together.
 
         Raises:
+            DeliveryFailed: a statement of the change touched another number of rows than expected, or failed;
+                everything is rolled back.
             StaleOrder, HoldLost, OrderNotFound: as ``Store.record``; then everything is rolled back.
         """
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 
 from orderway.core.order import Stage
-from orderway.errors import HoldLost, OrderNotFound, OrderwayError, StaleOrder, Unavailable
+from orderway.errors import DeliveryFailed, HoldLost, OrderNotFound, OrderwayError, StaleOrder, Unavailable
+from orderway.ports.store import Statement
 from orderway.testing.conformance.backend import Backend
 from orderway.testing.conformance.builders import finish, make_order
 from orderway.testing.conformance.recording import make_goods
@@ -46,6 +49,19 @@ class TransactionConformance:
         assert await other.store.get(order.id) == change.order
         assert list(await other.store.entries(order.id))[1:] == list(change.entries)
         assert await coins(backend) == 105
+
+    async def test_statements_of_the_change_commit_with_it_or_roll_all_back(self, backend: Backend) -> None:
+        await make_goods(backend)
+        one = await backend.connect()
+        order = await one.store.create(*make_order(amount_minor=0, holder=7))
+        for expect, coins_then in ((2, 100), (1, 106)):
+            change = replace(finish(order, guard=7), statements=(Statement(ADD, {"n": 1}, expect),))
+            with pytest.raises(DeliveryFailed) if expect == 2 else nullcontext():
+                async with one.store.transaction(LIMIT_S) as transaction:
+                    await transaction.execute(ADD, {"n": 5})
+                    await transaction.commit_with(change)
+            assert await coins(backend) == coins_then
+        assert (await one.store.get(order.id)).stage is Stage.FINISHED
 
     async def test_uncommitted_goods_are_not_seen_by_others(self, backend: Backend) -> None:
         await make_goods(backend)
