@@ -10,9 +10,9 @@ each point, in a fresh world, and has there
 - the call fail or its answer get lost, while the process lives;
 - the process freeze until another one has taken over, and go on then.
 
-In each run, only an order's holder records what follows an effect. After it, each order has come to its end, was charged
-once and delivered once or not at all, its journal gives its row, what the channels took is what the orders know of, and
-the books balance.
+In each run, only an order's holder records what follows an effect. After it, each order has come to its end, was
+charged once and delivered once or not at all, its journal gives its row, what the channels took is what the orders
+know of, and the books balance.
 
 Try your own hooks (a whole example: ``tests/explorer/test_own_hooks.py``)::
 
