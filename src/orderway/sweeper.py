@@ -65,10 +65,11 @@ class Sweeper:
         if free <= 0:
             return 0
         orders = await self._claim(free)
+        put_down = self._put_down_and_wake if len(orders) == free else self._in_hand.discard
         for order in orders:
-            task = asyncio.create_task(self._carry(order, full=len(orders) == free))
+            task = asyncio.create_task(self._carry(order))
             self._in_hand.add(task)
-            task.add_done_callback(self._in_hand.discard)
+            task.add_done_callback(put_down)
         return len(orders)
 
     async def sweep(self) -> int:
@@ -87,13 +88,15 @@ class Sweeper:
         while self._in_hand:
             await asyncio.wait(self._in_hand)
 
-    async def _carry(self, order: Order[Any], *, full: bool) -> None:
+    async def _carry(self, order: Order[Any]) -> None:
         try:
             await self._forward(order)
             self.forwarded += 1
         except OrderwayError as error:
             # The row still says when to look again: nothing is lost, whatever went wrong here.
             logger.warning("order %s could not be forwarded now: %s", order.id, error)
-        finally:
-            if full:
-                self._wake.set()  # there may be more than one batch
+
+    def _put_down_and_wake(self, task: asyncio.Task[None]) -> None:
+        """After an order of a full batch, of which there may be more: look again, with this hand free already."""
+        self._in_hand.discard(task)
+        self._wake.set()
