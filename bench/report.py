@@ -89,11 +89,11 @@ def _print_machine(console: Console, report: Mapping[str, Any]) -> None:
 
 
 def _print_speed(console: Console, points: Sequence[Mapping[str, Any]]) -> None:
-    console.print("\nComplete orders: medians of the rounds (least-greatest)")
+    console.print("\nComplete orders: medians of the rounds (least-greatest); CPU of all threads, an order")
     table = Table()
-    table.add_column("contestant")
+    table.add_column("contestant", no_wrap=True)
     for heading in ("processes", "callers each", "orders/s", "x baseline", "p50 ms", "p99 ms", "CPU us"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     previous = None
     for point in points:
         name = point["contestant"]
@@ -104,8 +104,8 @@ def _print_speed(console: Console, points: Sequence[Mapping[str, Any]]) -> None:
             *(str(point["processes"]), str(point["callers"])),
             _range(point["orders_per_s"], 0),
             "" if name in {RAW_COMMITS, BASELINE} else _range(point["times_baseline"], 2),
-            *(_range(point[figure], 2) for figure in ("p50_ms", "p99_ms")),
-            _range(point["cpu_us"], 1),
+            *(f"{point[figure]['median']:,.2f}" for figure in ("p50_ms", "p99_ms")),
+            f"{point['cpu_us']['median']:,.1f}",
         )
         previous = name
     console.print(table)
