@@ -444,6 +444,8 @@ class App:
             self._active.discard(order.id)
 
     async def _hint_waiting(self, uid: str) -> None:
+        if not any(business.when_short == "wait" for business in self.businesses.values()):
+            return  # a type served elsewhere is looked at again by its own query_every
         page = await self.ports.store.list(Query(uid=uid, stages=(Stage.CREATED,), limit=100))
         for order in page.orders:
             await self.ports.store.hint(order.id, self.clock.now_us())

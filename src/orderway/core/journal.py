@@ -28,14 +28,21 @@ SYSTEM = "system"
 """The actor of what Orderway does by itself."""
 
 
-
 def _compact_encoder() -> Callable[[Any], str]:
     """Compact JSON with sorted keys; the C encoder is made once, not at each call, since every order takes several."""
     encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
     if c_make_encoder is None:
         return encoder.encode
     chunks = c_make_encoder(
-        None, encoder.default, encode_basestring, None, encoder.key_separator, encoder.item_separator, True, False, False
+        None,
+        encoder.default,
+        encode_basestring,
+        None,
+        encoder.key_separator,
+        encoder.item_separator,
+        True,
+        False,
+        False,
     )
     return lambda value: "".join(chunks(value, 0))
 

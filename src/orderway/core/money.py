@@ -40,8 +40,8 @@ class Currency:
             raise InvalidValue(f"currency {self.code} has exponent {self.exponent!r}: 0, 2 and 3 are allowed")
 
 
-# ISO 4217 currencies whose exponent is not 2. Source: ISO 4217 list one, 2026.
-_WITHOUT_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
+# ISO 4217 list one, 2026, by exponent; XXX is its code for no currency, that of an order with nothing to pay.
+_WITHOUT_DECIMALS = "XXX BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 _WITH_THREE = "BHD IQD JOD KWD LYD OMR TND"
 _WITH_TWO = (
     "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP CRC "

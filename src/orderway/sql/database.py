@@ -57,8 +57,12 @@ class Database(Protocol):
     async def has_due(self, claim: Claim) -> bool:
         """True if this claim would find anything; costs no write."""
 
-    async def fetch(self, query: Query) -> Sequence[Sequence[Any]]:
-        """Run a query, out of the way of ``get`` and of the writer; returns all rows."""
+    async def fetch(self, query: Query, **values: Any) -> Sequence[Sequence[Any]]:
+        """Run a query, out of the way of ``get`` and of the writer; returns all rows.
+
+        Compiling a query costs more than running it: one that is given ``values`` for its named parameters is made
+        once, used again and again, and compiled once.
+        """
 
     def transaction(self, time_limit_s: float) -> AbstractAsyncContextManager[Transaction]:
         """As ``Store.transaction``."""

@@ -33,14 +33,7 @@ class SqlLedger:
 
     async def find(self, uid: str, key: str) -> Posting | None:
         """The posting applied under this key, or None."""
-        tables = self._tables(uid)
-        posting, line = tables.postings.c, tables.lines.c
-        rows = await self._database.fetch(
-            select(posting.currency, posting.memo, line.account, line.amount_minor)
-            .join_from(tables.postings, tables.lines, (line.uid == posting.uid) & (line.key == posting.key))
-            .where(posting.uid == uid, posting.key == key)
-            .order_by(line.number)
-        )
+        rows = await self._database.fetch(self._tables(uid).select_posting, of_uid=uid, of_key=key)
         if not rows:
             return None
         return Posting(key, uid, rows[0][0], tuple(Line(row[2], row[3]) for row in rows), rows[0][1])

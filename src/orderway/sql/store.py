@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from sqlalchemy import select
-
 from orderway.core.ids import check_order_id
 from orderway.core.journal import Entry
 from orderway.core.order import Order, Status
@@ -17,7 +15,7 @@ from orderway.ports.store import Change, Page, Query, Transaction
 from orderway.sql.database import Database
 from orderway.sql.listing import counts_select, page_select
 from orderway.sql.operations import Claim, Create, Hint, Hold, Postpone, Record
-from orderway.sql.rows import ENTRY_COLUMNS, entry_of, orders_of
+from orderway.sql.rows import entry_of, orders_of
 
 __all__ = ["SqlStore"]
 
@@ -52,12 +50,8 @@ class SqlStore:
 
     async def entries(self, order_id: str) -> Sequence[Entry]:
         """The journal of an order, oldest first."""
-        journal = self._database.tables.shards[self._database.shards.of_order(order_id)].journal.c
-        rows = await self._database.fetch(
-            select(*(journal[name] for name in ENTRY_COLUMNS))
-            .where(journal.order_id == order_id)
-            .order_by(journal.version)
-        )
+        tables = self._database.tables.shards[self._database.shards.of_order(order_id)]
+        rows = await self._database.fetch(tables.select_entries, of_order=order_id)
         if not rows:
             raise OrderNotFound(f"there is no order {order_id}", order_id=order_id)
         return [entry_of(row) for row in rows]

@@ -6,6 +6,8 @@ Instants are integers of microseconds (UTC); texts that are compared sort as byt
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -15,14 +17,19 @@ from sqlalchemy import (
     Integer,
     MetaData,
     PrimaryKeyConstraint,
+    Select,
     SmallInteger,
     String,
     Table,
     Text,
+    bindparam,
+    select,
     text,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeEngine
+
+from orderway.sql.rows import ENTRY_COLUMNS
 
 __all__ = ["SCHEMA_VERSION", "DatabaseTables", "ShardTables", "database_tables", "shard_tables"]
 
@@ -30,7 +37,7 @@ SCHEMA_VERSION = 1
 """Of the tables made here; a database with a higher one was written by a newer package."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ShardTables:
     """The tables of one shard."""
 
@@ -40,6 +47,24 @@ class ShardTables:
     accounts: Table
     postings: Table
     lines: Table
+
+    @cached_property
+    def select_entries(self) -> Select[Any]:
+        """An order's journal, oldest first, as ``ENTRY_COLUMNS``; the parameter is ``of_order``."""
+        entry = self.journal.c
+        columns = [entry[name] for name in ENTRY_COLUMNS]
+        return select(*columns).where(entry.order_id == bindparam("of_order")).order_by(entry.version)
+
+    @cached_property
+    def select_posting(self) -> Select[Any]:
+        """A posting's currency and memo with each of its lines; the parameters are ``of_uid`` and ``of_key``."""
+        posting, line = self.postings.c, self.lines.c
+        return (
+            select(posting.currency, posting.memo, line.account, line.amount_minor)
+            .join_from(self.postings, self.lines, (line.uid == posting.uid) & (line.key == posting.key))
+            .where(posting.uid == bindparam("of_uid"), posting.key == bindparam("of_key"))
+            .order_by(line.number)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from orderway.core.order import Order
 from orderway.errors import ConfigError, Unavailable, WrongThread
@@ -122,11 +123,16 @@ class SqliteDatabase:
         queries = engine.writes.orders.due_queries(claim, 1)
         return any(await asyncio.gather(*(engine.gets.submit(Fetch(*query)) for query in queries)))
 
-    async def fetch(self, query: Query) -> Sequence[Sequence[Any]]:
+    async def fetch(self, query: Query, **values: Any) -> Sequence[Sequence[Any]]:
         """Run a query, out of the way of ``get`` and of the writer; returns all rows."""
-        compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-        parameters = [compiled.params[name] for name in compiled.positiontup or ()]
-        return await self._open().scans.submit(Fetch(str(compiled), parameters))
+        engine = self._open()
+        compiled = engine.compiled.get(query)
+        if compiled is None:
+            compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+            if values:
+                engine.compiled[query] = compiled
+        parameters = [values.get(name, compiled.params[name]) for name in compiled.positiontup or ()]
+        return await engine.scans.submit(Fetch(str(compiled), parameters))
 
     @asynccontextmanager
     async def transaction(self, time_limit_s: float) -> AsyncIterator[SqliteTransaction]:
@@ -201,6 +207,7 @@ class _Engine:
         self._threads = [BatchThread(name, run) for name, run in zip(names, runs, strict=True)]
         bounds = {"largest_batch": database._largest_batch, "most_waiting": database._most_waiting}
         self.commits, self.gets, self.scans = (GroupCommit(thread.begin, **bounds) for thread in self._threads)
+        self.compiled: dict[Query, SQLCompiler] = {}
         self.transactions = TransactionThread(database.connect, database.lock(), timeout_s, self.writes)
 
     async def close(self) -> None:
