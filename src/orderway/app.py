@@ -7,6 +7,7 @@ import os
 import random
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from orderway.adapters import Ports, ports_for
@@ -19,7 +20,7 @@ from orderway.core.order import Order, Stage, check_transitions
 from orderway.core.payment import GATEWAY
 from orderway.delivery import forbid_nesting
 from orderway.entropy import Entropy
-from orderway.errors import ConfigError, HoldLost, InvalidValue, UsageError, WrongThread
+from orderway.errors import ConfigError, HoldLost, InvalidValue, Unavailable, UsageError, WrongThread
 from orderway.explain import Explanation, explain
 from orderway.journey import Journey
 from orderway.membership import Membership
@@ -148,7 +149,8 @@ class App:
         self._stop.set()
         self.sweeper.wake()
         await asyncio.gather(*self._tasks)
-        await self.membership.leave()
+        with suppress(Unavailable):  # a database that is gone keeps nobody from closing: others notice the death
+            await self.membership.leave()
         await self.ports.close()
         self._pid = None
 

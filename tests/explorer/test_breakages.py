@@ -29,7 +29,7 @@ from orderway.testing.scenarios import SCENARIOS
 from orderway.testing.world import InMemory, Worker
 
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what died was not awaited
+pytestmark = pytest.mark.slow
 
 
 async def explore_broken(scenario: str | Scenario, store: type[MemoryStore] = MemoryStore, **options: Any) -> set[str]:

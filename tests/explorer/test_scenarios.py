@@ -18,12 +18,12 @@ from orderway.testing.world import OnSqlite
 LONG = bool(os.environ.get("ORDERWAY_LONG"))
 
 each_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=[scenario.name for scenario in SCENARIOS])
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what died was not awaited
+pytestmark = pytest.mark.slow
 
 
 @each_scenario
 async def test_in_memory(scenario: Scenario, explored: Callable[[Report], None]) -> None:
-    report = await explore(scenario, second_faults=20_000 if LONG else 150)
+    report = await explore(scenario, second_faults=20_000 if LONG else 80)
     explored(report)
     assert report.crashes > 100
     assert all(report.struck[fault] for fault in Fault)
@@ -35,8 +35,8 @@ async def test_on_sqlite(scenario: Scenario, explored: Callable[[Report], None],
     report = await explore(
         scenario,
         database=lambda: OnSqlite(tmp_path / f"{next(numbers)}.db"),
-        most_points=None if LONG else 6,
-        second_faults=500 if LONG else 6,
+        most_points=None if LONG else 4,
+        second_faults=500 if LONG else 4,
     )
     report.scenario += " (SQLite)"
     explored(report)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -112,7 +113,7 @@ class CrashPoints:
             Crashed: the process has died.
         """
         if self.dead:
-            raise Crashed
+            raise self._death()
 
     def thaw(self) -> None:
         """Let a frozen process go on."""
@@ -134,5 +135,12 @@ class CrashPoints:
         self._loop.call_soon_threadsafe(self.stopped.set)
         if plan.fault is Fault.CRASH:
             self.dead = True
-            raise Crashed(name)
+            raise self._death()
         return True
+
+    def _death(self) -> Crashed:
+        """What ends a task of a dead process; asyncio shall not complain that nobody asked how it ended."""
+        with suppress(RuntimeError):  # a hook's thread runs no task
+            if (task := asyncio.current_task()) is not None:
+                task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return Crashed()
