@@ -50,11 +50,13 @@ class BlockingTransaction:
 
     def execute(self, sql: str, parameters: Mapping[str, Any] | Sequence[Any] = ()) -> int:
         """Run one statement; returns the number of rows that it touched."""
-        return self._portal.call(self._transaction.execute, sql, parameters)
+        touched: int = self._portal.call(self._transaction.execute, sql, parameters)
+        return touched
 
     def fetch(self, sql: str, parameters: Mapping[str, Any] | Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one query; returns all of its rows."""
-        return self._portal.call(self._transaction.fetch, sql, parameters)
+        rows: list[tuple[Any, ...]] = self._portal.call(self._transaction.fetch, sql, parameters)
+        return rows
 
 
 class BlockingDelivery:
