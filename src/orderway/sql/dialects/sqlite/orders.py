@@ -11,13 +11,12 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from orderway.core.ids import slot_of_order
 from orderway.core.order import Order
 from orderway.errors import DeliveryFailed, HoldLost, OrderExists, OrderNotFound, OrderwayError, StaleOrder
-from orderway.ports.store import Statement
+from orderway.ports.store import Change, Statement
 from orderway.sql.dialects.sqlite.errors import BAD_VALUE, Mismatch, refused_statement, refused_value
 from orderway.sql.dialects.sqlite.statements import OrderStatements
-from orderway.sql.operations import Claim, Create, Hint, Hold, Postpone, Record
+from orderway.sql.operations import Claim, Create, Hint, Hold, Operation, Postpone, Record
 from orderway.sql.rows import entry_row, insert_row, leg_row, orders_of, update_row
 from orderway.sql.shards import ShardMap
 
@@ -43,7 +42,7 @@ class OrderWrites:
         """Insert orders, their legs and first entries."""
         for statements, group in self._by_shard([(operation.order.id, operation) for operation in operations]):
             statements.insert_orders.execute(
-                connection, [insert_row(operation.order, slot_of_order(operation.order.id)) for operation in group]
+                connection, [insert_row(operation.order, operation.order.slot) for operation in group]
             )
             statements.insert_entries.execute(connection, [entry_row(operation.entry) for operation in group])
             legs = [leg_row(operation.order.id, leg) for operation in group for leg in operation.order.legs]
@@ -105,12 +104,12 @@ class OrderWrites:
                 for sql, parameters in self.due_queries(operation, operation.limit)
                 for row in connection.execute(sql, parameters)
             )
-            claimed: list[Order[Any]] = []
-            for _, order_id in due[: operation.limit]:
-                statements = self.of_order(order_id)
-                connection.execute(statements.claim_order, (operation.holder, operation.due_at_us, order_id))
-                claimed += orders_of(connection.execute(statements.select_order, (order_id,))).values()
-            operation.result = claimed
+            ids = [order_id for _, order_id in due[: operation.limit]]
+            for statements, group in self._by_shard([(order_id, order_id) for order_id in ids]):
+                rows = [(order_id, operation.holder, operation.due_at_us) for order_id in group]
+                statements.hold_orders.execute(connection, rows)
+            orders = self.find_all(connection, ids)
+            operation.result = [orders[order_id] for order_id in ids]
 
     def postpone(self, connection: sqlite3.Connection, operations: Sequence[Postpone]) -> None:
         """Let go of orders that are still held."""
@@ -148,6 +147,36 @@ class OrderWrites:
             orders |= orders_of(statements.select_orders.fetch(connection, [(order_id,) for order_id in group]))
         return orders
 
+    def refuse_creates(self, connection: sqlite3.Connection, operations: Sequence[Create]) -> set[Operation[Any]]:
+        """Those whose id is taken, with their outcome: the stored order, or why not."""
+        try:
+            stored = self.find_all(connection, [operation.order.id for operation in operations])
+        except BAD_VALUE:  # one of them has an id that cannot even be asked for: it is found when each runs alone
+            return set()
+        refused: set[Operation[Any]] = set()
+        for operation in operations:
+            if operation.order.id in stored:
+                self.explain_create(connection, operation, Mismatch())
+                refused.add(operation)
+        return refused
+
+    def refuse_records(self, connection: sqlite3.Connection, operations: Sequence[Record]) -> set[Operation[Any]]:
+        """Those whose order is missing, or has another version or holder, with the error that says so."""
+        changes = [(operation.change.order.id, operation) for operation in operations]
+        refused: set[Operation[Any]] = set()
+        for statements, group in self._by_shard(changes):
+            ids = [(operation.change.order.id,) for operation in group]
+            try:
+                states = {row[0]: row[1:] for row in statements.select_states.fetch(connection, ids)}
+            except BAD_VALUE:
+                continue
+            for operation in group:
+                error = state_error(operation.change, states.get(operation.change.order.id))
+                if error is not None:
+                    operation.error = error
+                    refused.add(operation)
+        return refused
+
     def explain_create(self, connection: sqlite3.Connection, operation: Create, error: Exception) -> None:
         """Why an order could not be created alone; if it exists with the same content, that is no error."""
         order = operation.order
@@ -172,18 +201,8 @@ class OrderWrites:
             return error
         if isinstance(error, BAD_VALUE):
             return refused_value(error)
-        state = connection.execute(self.of_order(order_id).select_state, (order_id,)).fetchone()
-        if state is None:
-            return not_found(order_id)
-        version, holder = state
-        if version != change.expected_version:
-            return StaleOrder(
-                f"order {order_id} is at version {version}, not {change.expected_version}: read it again",
-                order_id=order_id,
-            )
-        if change.guard is not None and holder != change.guard:
-            return HoldLost(f"order {order_id} is held by {holder}, not by {change.guard}", order_id=order_id)
-        return refused_value(error)
+        states = self.of_order(order_id).select_states.fetch(connection, [(order_id,)])
+        return state_error(change, states[0][1:] if states else None) or refused_value(error)
 
     def is_written(self, connection: sqlite3.Connection, operation: Create | Record) -> bool:
         """True if this very write is in the database."""
@@ -205,6 +224,21 @@ class OrderWrites:
         for order_id, item in items:
             groups.setdefault(self._shards.of_order(order_id), []).append(item)
         return [(self._statements[shard], group) for shard, group in sorted(groups.items())]
+
+
+def state_error(change: Change, state: Sequence[Any] | None) -> OrderwayError | None:
+    """Why a change cannot be written to a row of this version and holder; None if it can."""
+    order_id = change.order.id
+    if state is None:
+        return not_found(order_id)
+    version, holder = state
+    if version != change.expected_version:
+        return StaleOrder(
+            f"order {order_id} is at version {version}, not {change.expected_version}: read it again", order_id=order_id
+        )
+    if change.guard is not None and holder != change.guard:
+        return HoldLost(f"order {order_id} is held by {holder}, not by {change.guard}", order_id=order_id)
+    return None
 
 
 def not_found(order_id: str) -> OrderNotFound:

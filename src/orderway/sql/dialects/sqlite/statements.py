@@ -104,14 +104,17 @@ class OrderStatements:
             f" LEFT JOIN {legs} AS l ON l.order_id = o.id ORDER BY o.id, l.number",
             1,
         )
-        self.select_state = f"SELECT version, holder FROM {orders} WHERE id = ?"
+        self.select_states = ManyRows(
+            f"SELECT o.id, o.version, o.holder FROM (VALUES {{rows}}) AS v CROSS JOIN {orders} AS o"
+            " ON o.id = v.column1",
+            1,
+        )
         self.select_write_id = f"SELECT write_id FROM {journal} WHERE order_id = ? AND version = ?"
         self.select_entries = f"SELECT {_list(ENTRY_COLUMNS)} FROM {journal} WHERE order_id = ? ORDER BY version"
         self.select_due = (
             f"SELECT o.due_at_us, o.id FROM {orders} AS o WHERE o.type = ? AND o.due_at_us <= ?"
             f" AND {free.format('?')} ORDER BY o.due_at_us LIMIT ?"
         )
-        self.claim_order = f"UPDATE {orders} SET holder = ?, due_at_us = ? WHERE id = ?"
         self.postpone_order = (
             f"UPDATE {orders} SET holder = NULL, due_at_us = ?, attempts = ?, last_error = ?"
             " WHERE id = ? AND version = ? AND holder = ?"

@@ -77,8 +77,7 @@ class Writer:
                     raise
                 roll_back(connection)
                 connection.execute("BEGIN IMMEDIATE")
-                for operation in batch:
-                    self._writes.alone(connection, operation)
+                self._writes.apart(connection, batch)
         except BaseException:
             roll_back(connection)
             raise

@@ -83,6 +83,30 @@ class Writes:
         for kind, group in groups.items():
             self._run[kind](connection, group)
 
+    def apart(self, connection: sqlite3.Connection, batch: Sequence[Operation[Any]]) -> None:
+        """Run a batch of which something was refused: what can be seen to be is told so, the rest goes together.
+
+        Only where that is not enough (a value or a statement of the user's own fails) does each operation run alone.
+
+        Raises:
+            sqlite3.Error: the database as a whole did not answer.
+        """
+        for operation in batch:
+            operation.error = None
+        refused = self.orders.refuse_creates(connection, [each for each in batch if isinstance(each, Create)])
+        refused |= self.orders.refuse_records(connection, [each for each in batch if isinstance(each, Record)])
+        rest = [operation for operation in batch if operation not in refused]
+        connection.execute("SAVEPOINT rest")
+        try:
+            self.together(connection, rest)
+        except REFUSED as error:
+            if is_environment(error) or is_environment(error.__cause__ or error):
+                raise
+            connection.execute("ROLLBACK TO rest")
+            for operation in rest:
+                self.alone(connection, operation)
+        connection.execute("RELEASE rest")
+
     def alone(self, connection: sqlite3.Connection, operation: Operation[Any]) -> None:
         """Run one operation; if it is refused, nothing of it stays and its ``error`` says why.
 
