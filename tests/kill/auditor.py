@@ -147,8 +147,7 @@ def _journals(books: Books) -> Iterator[str]:
             yield f"the journal of {number} has versions {[entry['version'] for entry in entries]}"
         for entry in entries:
             text = "\n".join(
-                [digest, order_id]
-                + [str(entry[name]) for name in ("version", "fact", "at_us", "write_id", "body")]
+                [digest, order_id] + [str(entry[name]) for name in ("version", "fact", "at_us", "write_id", "body")]
             )
             digest = sha256(text.encode()).hexdigest()
             if digest != entry["digest"]:

@@ -32,9 +32,9 @@ def test_orders_come_to_their_end_whatever_happens(grounds: str, tables: dict[st
     machine = type("Machine", (JourneyMachine,), {"open_grounds": staticmethod(open_grounds), "counts": counts})
     logging.getLogger("orderway").setLevel(logging.CRITICAL)  # the machine makes trouble on purpose
     run_state_machine_as_test(
-        seed(SEED)(machine),
+        seed(SEED + list(RUNS).index(grounds))(machine),
         settings=settings(
-            max_examples=steps * TIMES // STEPS_AN_EXAMPLE,
+            max_examples=steps * TIMES * 6 // 5 // STEPS_AN_EXAMPLE,  # some end before their last step
             stateful_step_count=STEPS_AN_EXAMPLE,
             deadline=None,
             database=None,
@@ -44,4 +44,4 @@ def test_orders_come_to_their_end_whatever_happens(grounds: str, tables: dict[st
     )
     tables[f"{grounds}, seed {SEED}"] = counts
     assert not set(rule_names()) - set(counts), "rules that were never reached"
-    assert counts.total() >= steps * TIMES * 0.9
+    assert counts.total() >= steps * TIMES

@@ -109,8 +109,8 @@ class Books:
                 posting = await ledger.find(row.uid, row.payment_key(leg))
                 taken = -sum(line.amount_minor for line in posting.lines if line.account == "wallet") if posting else 0
                 if taken != leg.captured_minor:
-                    waits = Stage.CREATED in {row.stage, row.resume_stage}
-                    assert waits and not leg.captured_minor, f"{row.id}: {taken} taken, {row.stage}, {leg}"
+                    on_its_way = Stage.CREATED in {row.stage, row.resume_stage} and not leg.captured_minor
+                    assert on_its_way, f"{row.id}: {taken} taken, {row.stage}, {leg}"
                 spent[row.uid] += taken
         for uid in self.wallets.keys() | spent.keys():
             balance = await ledger.balance(uid, CURRENCY)

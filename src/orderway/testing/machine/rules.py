@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
-from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from math import inf
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import Bundle, precondition, rule
 
-from orderway.app import App
 from orderway.channels.scripted import (
     DOUBLED,
     LOST,
@@ -29,17 +27,18 @@ from orderway.channels.scripted import (
     Unreachable,
 )
 from orderway.core.money import Money
-from orderway.core.order import Order, Stage
-from orderway.core.payment import GATEWAY, Leg, LegState
+from orderway.core.order import Stage
+from orderway.core.payment import GATEWAY, LegState
 from orderway.errors import BadNotification, IllegalTransition, InsufficientBalance, KeyReused, OrderExists
 from orderway.ports.business import Cancel, Hold, RetryIn
-from orderway.testing.machine.books import CURRENCY, Books
-from orderway.testing.machine.grounds import Grounds, MemoryGrounds
-from orderway.testing.machine.world import CHOSEN_TYPES, DEADLINE, PAY_WITHIN, World
+from orderway.testing.machine.base import Machine, leg_of
+from orderway.testing.machine.books import CURRENCY
+from orderway.testing.machine.world import CHOSEN_TYPES, DEADLINE, PAY_WITHIN
 
 __all__ = ["JourneyMachine", "rule_names"]
 
 C = TypeVar("C", bound=Callable[..., Any])
+_NAMES: list[str] = []
 
 TYPES = st.sampled_from(CHOSEN_TYPES)
 UIDS = st.sampled_from(["ann", "bob", "eve"])
@@ -65,14 +64,12 @@ BEHAVIOURS = st.sampled_from(
     ]
 )
 VERDICTS = st.sampled_from([None, None, Cancel("sold out"), Hold("ask me"), RetryIn(timedelta(seconds=7), "wait")])
-MENDED_AT = 12
-"""In which turn of the settling hooks and verdicts are mended, so that both a deadline and a recovery are seen."""
-MOST_TURNS = 200
 HOOKS = st.sampled_from(["can_forward", "deliver", "inside", "finished", "ended"])
 
 
 def counted(method: C) -> C:
     """Count a rule's executions."""
+    _NAMES.append(method.__name__)
 
     @functools.wraps(method)
     def run(self: JourneyMachine, *args: Any, **kwargs: Any) -> Any:
@@ -84,29 +81,13 @@ def counted(method: C) -> C:
 
 def rule_names() -> list[str]:
     """The names of all rules."""
-    rules = cast(Any, JourneyMachine).rules  # a function of the class to hypothesis, a list to its type hints
-    return sorted({each.function.__name__ for each in rules()})
+    return sorted(_NAMES)
 
 
-class JourneyMachine(RuleBasedStateMachine):
-    """The rules over one database. A subclass says in ``open_grounds`` where, and has ``counts`` of its own."""
-
-    open_grounds: ClassVar[Callable[[], Grounds]] = MemoryGrounds
-    counts: ClassVar[Counter[str]] = Counter()
+class JourneyMachine(Machine):
+    """What may happen to orders, over one database."""
 
     orders: Bundle[str] = Bundle("orders")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.world: World | None = None
-
-    @initialize(seed=st.integers(0, 2**32))
-    def begin(self, seed: int) -> None:
-        self.world = World(type(self).open_grounds(), seed)
-        self.books = Books(self.world)
-        self.numbers = 0
-        self.world.join()
-        self.world.join()
 
     # ---- creating -------------------------------------------------------------------------------------------------
 
@@ -237,7 +218,7 @@ class JourneyMachine(RuleBasedStateMachine):
         before = self._row(order_id)
         amount, reference = max(before.amount_minor + off_by, 1), self._number()
         after = self._pay(order_id, amount, reference, worker)
-        leg = _leg_of(after, reference)
+        leg = leg_of(after, reference)
         asked = next((each for each in before.legs if each.channel == GATEWAY and each.is_open), None)
         awaited = Stage.CREATED in {before.stage, before.resume_stage}
         right = asked is not None and asked.amount_minor == amount
@@ -260,15 +241,7 @@ class JourneyMachine(RuleBasedStateMachine):
     @rule(worker=SMALL, twice=st.booleans())
     @counted
     def deliver_notifications(self, worker: int, twice: bool) -> None:
-        app = self._world.worker(worker).app
-        for body, headers in self._world.channel.pop_notifications() * (1 + twice):
-            said = json.loads(body)
-            told = app.notify("scripted", body, headers)
-            if _is_genuine(self._world, said["order_id"]):
-                after = self._world.run(told)
-                assert _leg_of(after, said["reference"]).captured_minor == said["amount_minor"]
-            else:
-                self._refused(BadNotification, told)
+        self._deliver_notifications(worker, 1 + twice)
 
     @rule(order_id=orders, worker=SMALL)
     @counted
@@ -312,6 +285,23 @@ class JourneyMachine(RuleBasedStateMachine):
         freezing.freeze(point, freezing.app.forward(order_id))
         if not self._world.awake:
             self._world.join()
+
+    @rule(
+        target=orders,
+        order_type=TYPES,
+        uid=UIDS,
+        price=PRICES,
+        pay=st.sampled_from(["wallet", "scripted"]),
+        point=POINTS,
+    )
+    @counted
+    def worker_freezes_over_a_new_order(self, order_type: int, uid: str, price: int, pay: str, point: str) -> str:
+        order_id = self._create(0, order_type, uid, at_once=False, amount=Money(price, CURRENCY), pay=pay)
+        freezing = self._world.worker(0)
+        freezing.freeze(point, freezing.app.forward(order_id))
+        if not self._world.awake:
+            self._world.join()
+        return order_id
 
     @precondition(lambda self: self.world is not None and len(self.world.awake) < len(self.world.workers))
     @rule()
@@ -364,113 +354,3 @@ class JourneyMachine(RuleBasedStateMachine):
         explained = self._world.run(self._world.worker(worker).app.explain(order_id))
         assert explained.order.version == self._row(order_id).version
         assert (explained.at is None) is explained.order.is_final
-
-    # ---- what always holds ----------------------------------------------------------------------------------------
-
-    @invariant()
-    def books_balance(self) -> None:
-        if self.world is not None:
-            self.world.run(self.books.check())
-
-    def teardown(self) -> None:
-        """Everything comes to its end, whatever happened before."""
-        if self.world is None:
-            return
-        try:
-            self._settle()
-            self.books.check_settled()
-        finally:
-            self.world.close()
-
-    # ---- inside ---------------------------------------------------------------------------------------------------
-
-    @property
-    def _world(self) -> World:
-        assert self.world is not None
-        return self.world
-
-    def _number(self) -> str:
-        self.numbers += 1
-        return f"n{self.numbers}"
-
-    def _create(self, worker: int, order_type: int, uid: str, *, at_once: bool, **asked: Any) -> str:
-        app = self._world.worker(worker).app
-        order = self._world.run(app.create(order_type, uid, data={"for": uid}, **asked))
-        assert order.stage is (Stage.CREATED if "amount" in asked else Stage.PAID)
-        self.books.created.add(order.id)
-        if at_once:
-            self._world.run(app.forward(order))
-        return order.id
-
-    def _pay(self, order_id: str, amount: int, reference: str, worker: int) -> Order[Any]:
-        app = self._world.worker(worker).app
-        after = self._world.run(app.record_payment(order_id, Money(amount, CURRENCY), reference=reference))
-        self.books.told[order_id][reference] = amount
-        return after
-
-    def _row(self, order_id: str) -> Order[Any]:
-        return self._world.run(self._world.observer.store.get(order_id))
-
-    def _list(self, app: App) -> Sequence[Order[Any]]:
-        return self._world.run(app.list(limit=1000)).orders
-
-    def _refused(self, error: type[Exception], call: Coroutine[Any, Any, Any]) -> None:
-        try:
-            answer = self._world.run(call)
-        except error:
-            return
-        raise AssertionError(f"{error.__name__} was expected, not {answer!r}")
-
-    def _goes_through(self, row: Order[Any]) -> bool:
-        """True if nothing is in the way: forwarded now, the order must come to its end at once."""
-        world = self._world
-        troubled = world.verdicts.get(row.type) or any(
-            left > 0 for (order_type, _), left in world.failing.items() if order_type == row.type
-        )
-        if troubled or row.holder is not None:
-            return False
-        if row.stage is Stage.CREATED and row.legs[0].channel == "wallet":
-            balance = world.run(world.observer.ledger.balance(row.uid, CURRENCY))
-            return balance >= row.amount_minor and row.deadline_at_us > world.clock.now_us()
-        return row.stage is Stage.PAID
-
-    def _bury(self) -> None:
-        world = self._world
-        for worker in world.awake:
-            world.run(worker.app.membership.beat())
-        world.run(world.clock.advance(3.1))
-        for worker in world.awake:
-            world.run(worker.app.membership.beat())
-        left = set(world.run(world.observer.workers.counters()))
-        assert left == {worker.app.membership.incarnation for worker in world.awake}
-
-    def _settle(self) -> None:
-        world = self._world
-        for worker in world.workers:
-            worker.thaw()
-        for turn in range(MOST_TURNS):
-            self._bury()
-            self.deliver_notifications.__wrapped__(self, turn, False)  # type: ignore[attr-defined]
-            for worker in world.awake:
-                world.run(worker.app.sweep())
-            world.run(self.books.check())
-            due = [row.due_at_us for row in self.books.rows.values() if row.due_at_us is not None]
-            if turn == MENDED_AT:
-                world.failing.clear()
-                world.verdicts.clear()
-            if due:
-                world.run(world.clock.advance(max(min(due) - world.clock.now_us(), 0) / 1e6))
-            elif turn > MENDED_AT:
-                return
-            else:
-                world.run(world.clock.advance(PAY_WITHIN.total_seconds()))  # notifications may still be on their way
-        raise AssertionError(f"not settled after {MOST_TURNS} turns: {self.books.rows}")
-
-
-def _leg_of(order: Order[Any], reference: str) -> Leg:
-    return next(leg for leg in order.legs if leg.reference == reference and leg.captured_minor)
-
-
-def _is_genuine(world: World, order_id: str) -> bool:
-    behaves = world.behaviours.get(order_id)
-    return not (isinstance(behaves, PaysLater) and any(notice.forged for notice in behaves.notices))
