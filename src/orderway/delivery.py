@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
@@ -22,7 +22,7 @@ from orderway.core.facts import Delivered, Fact, StepDone
 from orderway.core.journal import compact_json
 from orderway.errors import InvalidValue, NestedCall, UsageError
 from orderway.ports.store import Statement, Transaction
-from orderway.run import Run
+from orderway.run import Run, with_data
 
 __all__ = ["Delivery", "forbid_nesting", "nesting_forbidden"]
 
@@ -155,10 +155,10 @@ class Delivery:
         """Remember that a step is done, with its result."""
         run = self._run
         data = run.order.data  # the hook still has this object in its hands, and may go on changing it
-        fact = StepDone(step=name, result=compact_json(result), data=run.changed_data())
+        fact = StepDone(step=name, result=compact_json(result))
         await run.record(lambda _: (fact,))
         run.order._data = data
 
-    def facts(self) -> tuple[Fact, ...]:
+    def facts(self) -> Sequence[Fact]:
         """What follows when ``deliver`` has returned."""
-        return (Delivered(data=self._run.changed_data()),)
+        return with_data((Delivered(),), self._run.changed_data())

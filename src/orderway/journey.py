@@ -21,13 +21,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from orderway.core.facts import (
     Cancelled,
     Closed,
-    Fact,
+    Delivered,
     PaymentClosed,
     PaymentDeclined,
     PaymentPending,
@@ -40,42 +39,16 @@ from orderway.core.payment import GATEWAY, Leg, LegState
 from orderway.delivery import Delivery
 from orderway.errors import DeliveryFailed, HoldLost, OrderwayError
 from orderway.hooks import call
+from orderway.moves import Move, record
 from orderway.payments import Payments, open_leg, payment_facts
 from orderway.ports.business import Business, Cancel, RetryIn
 from orderway.ports.channel import Captured, ClosedThere, Outcome, Pending, Refused, Short
-from orderway.ports.store import Statement
-from orderway.recorder import HOOK_OF, MICROSECOND, Decide, Recorder
+from orderway.recorder import HOOK_OF, MICROSECOND, Recorder
 from orderway.run import Run
 
-__all__ = ["Journey", "Move"]
+__all__ = ["Journey"]
 
 logger = logging.getLogger("orderway")
-
-
-@dataclass(slots=True)
-class Move:
-    """What a step has led to.
-
-    Args:
-        decide: the facts that follow, for the order as it stands when they are written; None: only wait.
-        wait_us: let go of the order and look at it again after so long; None: go on at once.
-        error: why it waits, for people.
-        failed: True if this counts as a failed attempt.
-        is_payment: True if the facts tell of money that came: they are kept even if the order was taken over meanwhile.
-        statements: the user's own statements, written together with the facts.
-    """
-
-    decide: Decide | None = None
-    wait_us: int | None = None
-    error: str = ""
-    failed: bool = False
-    is_payment: bool = False
-    statements: tuple[Statement, ...] = ()
-
-
-def record(*facts: Fact, wait_us: int | None = None) -> Move:
-    """The move that records these facts."""
-    return Move(lambda _: facts, wait_us=wait_us)
 
 
 class Journey:
@@ -149,6 +122,7 @@ class Journey:
     def try_again(self, run: Run, error: Exception) -> Move:
         """What follows from a failed step: wait and retry until the deadline, then a person."""
         order, retry = run.order, run.business.retry
+        order.forget_changes()
         text = f"{type(error).__name__}: {error}"[:500]
         lasts_us = retry.deadline // MICROSECOND
         deadline_us = {
@@ -228,14 +202,14 @@ class Journey:
             logger.exception("order %s: deliver raised after its transaction was committed", run.order.id)
         if delivery.committed:
             return None
-        return Move(lambda _: delivery.facts(), statements=tuple(delivery.statements))
+        return Move(lambda _: (Delivered(),), statements=tuple(delivery.statements))
 
     async def close(self, run: Run) -> Move | None:
         """delivered, and every stage in -ing: run the closing hook, and mark that it succeeded."""
         hook, mark = HOOK_OF[run.order.stage]
         if run.business.overrides(hook):
             await call(getattr(run.business, hook), run.order)
-        return record(mark(data=run.changed_data()))
+        return record(mark())
 
     async def ask(self, run: Run) -> Move | None:
         """Ask the business whether the order may go on; None if so."""
@@ -246,10 +220,10 @@ class Journey:
             case None:
                 return None
             case Cancel(reason) if not order.paid_minor:
-                return await self.end_unpaid(run, Cancelled(why=reason, data=run.changed_data()))
+                return await self.end_unpaid(run, Cancelled(why=reason))
             case Cancel(reason):  # the money must go back first, which is a person's decision
-                return record(Stuck(why="cancelled_after_payment", error=reason, data=run.changed_data()))
+                return record(Stuck(why="cancelled_after_payment", error=reason))
             case RetryIn(delay, reason):
                 return Move(wait_us=delay // MICROSECOND, error=reason)
             case verdict:
-                return record(Stuck(why="held", error=verdict.reason, data=run.changed_data()))
+                return record(Stuck(why="held", error=verdict.reason))

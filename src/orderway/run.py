@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from orderway.core.facts import Fact
 from orderway.core.order import Order
 from orderway.ports.business import Business
 from orderway.ports.store import Statement
 from orderway.recorder import Decide, Recorder
 
-__all__ = ["Run"]
+__all__ = ["Run", "with_data"]
 
 
 class Run:
@@ -55,8 +57,14 @@ class Run:
     async def record(
         self, decide: Decide, *, due_in_us: int | None = None, statements: Sequence[Statement] = ()
     ) -> None:
-        """Write the facts that follow: see ``Recorder.record``."""
-        self.adopt(await self.recorder.record(self.order, decide, due_in_us=due_in_us, statements=statements))
+        """Write the facts that follow, and with them what hooks have changed in the data: see ``Recorder.record``."""
+        data = self.changed_data()
+
+        def decide_with_data(order: Order[Any]) -> Sequence[Fact]:
+            return with_data(decide(order), data)
+
+        chosen = decide if data is None else decide_with_data
+        self.adopt(await self.recorder.record(self.order, chosen, due_in_us=due_in_us, statements=statements))
 
     async def postpone(self, wait_us: int, error: str, *, failed: bool) -> bool:
         """Let go of the order, to be looked at again after so long.
@@ -74,3 +82,8 @@ class Run:
             return True
         self.adopt(await self.recorder.still_held(order))
         return False
+
+
+def with_data(facts: Sequence[Fact], data: str | None) -> Sequence[Fact]:
+    """These facts, the first of them with the order's new data, if there is any."""
+    return facts if data is None or not facts else (replace(facts[0], data=data), *facts[1:])

@@ -330,6 +330,30 @@ async def test_what_hooks_change_in_the_data_rides_in_the_next_fact(world: World
     assert (await app.get(order.id)).data == {"sku": "x", "serial": "A-7", "told": "A-7!"}
 
 
+async def test_what_can_forward_changes_rides_with_the_payment(world: World) -> None:
+    class Priced(Shop):
+        async def can_forward(self, order: Order[Any]) -> None:
+            order.data["checked"] = order.data.get("checked", 0) + 1
+
+    app = await world.app(Priced())
+    await app.wallet.top_up("alice", PRICE, key="t1")
+    order = await app.forward(await app.create(1, "alice", amount=PRICE, pay="wallet"))
+    assert (await app.get(order.id)).data == {"checked": 2}
+    facts_with_data = [entry.fact for entry in await app.journal(order.id) if "data" in (entry.private or "")]
+    assert facts_with_data == ["Paid", "Delivered"]
+
+
+async def test_what_a_failed_hook_changed_is_dropped(world: World) -> None:
+    class Failing(Shop):
+        async def deliver(self, order: Order[Any], delivery: Any) -> None:
+            order.data["half"] = True
+            raise RuntimeError("half done")
+
+    app = await world.app(Failing())
+    order = await app.forward(await app.create(1, "alice"))
+    assert (order.data, (await app.get(order.id)).data) == ({}, {})
+
+
 async def test_steps_are_done_once(world: World) -> None:
     class Steps(Business[dict[str, Any]]):
         order_type = 2

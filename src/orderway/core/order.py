@@ -288,6 +288,10 @@ class Order(Generic[T]):
             digest="",
         )
 
+    def forget_changes(self) -> None:
+        """Go back to the data as stored; what was changed in ``data`` since is dropped."""
+        self._data = None
+
     def allows(self, fact: builtins.type[Fact]) -> bool:
         """True if the table allows this kind of fact in the order's stage."""
         return fact in TRANSITIONS[self.stage]
