@@ -93,6 +93,8 @@ def test_a_currency_that_only_the_app_knows_is_shown_in_minor_units(shop: Any) -
         (["--type", "2"], ["closed"]),
         (["--own-number", "A-1"], ["finished"]),
         (["--reference", "[R-9]"], ["closed"]),
+        (["--unexpected"], ["closed"]),
+        (["--unexpected", "--status", "stuck"], []),
         (["--until", "2026-01-01"], []),
         (["--since", "1h", "--type", "2"], ["closed"]),
         (["--since", "2020-01-01T00:00:00+02:00", "--until", "1s", "--type", "9"], []),

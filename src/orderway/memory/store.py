@@ -17,6 +17,7 @@ from typing import Any
 from orderway.core.ids import check_order_id, slot_of_uid
 from orderway.core.journal import Entry
 from orderway.core.order import OPERATIONAL, Order
+from orderway.core.payment import LegState
 from orderway.errors import (
     DeliveryFailed,
     HoldLost,
@@ -275,6 +276,7 @@ def _satisfies(row: Order[Any], query: Query) -> bool:
         and (query.created_to_us is None or row.created_at_us < query.created_to_us)
         and (query.own_number is None or row.own_number == query.own_number)
         and (query.reference is None or any(leg.reference == query.reference for leg in row.legs))
+        and (query.unexpected is None or query.unexpected == any(leg.state is LegState.UNEXPECTED for leg in row.legs))
     )
 
 

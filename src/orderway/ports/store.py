@@ -64,6 +64,7 @@ class Query:
         created_from_us, created_to_us: created at or after, and before (microseconds since 1970).
         own_number: made from this number of the business's own.
         reference: with a payment that has this number at its channel.
+        unexpected: True: with money that came without being asked for so; False: without such money.
         descending: newest first (by id) instead of oldest first.
         after: the cursor of the page before.
         limit: at most this many, 1 to 1,000.
@@ -77,6 +78,7 @@ class Query:
     created_to_us: int | None = None
     own_number: str | None = None
     reference: str | None = None
+    unexpected: bool | None = None
     descending: bool = False
     after: str | None = None
     limit: int = 50

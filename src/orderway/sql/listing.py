@@ -60,6 +60,9 @@ def _conditions(tables: ShardTables, query: Query) -> list[ColumnElement[bool]]:
         leg = tables.legs.c
         paid = select(leg.order_id).where(leg.reference == query.reference, text("reference <> ''"))
         conditions.append(column.id.in_(paid))
+    if query.unexpected is not None:
+        odd = column.id.in_(select(tables.legs.c.order_id).where(text("state = 'unexpected'")))
+        conditions.append(odd if query.unexpected else ~odd)
     if query.after is not None:
         conditions.append(column.id < query.after if query.descending else column.id > query.after)
     return conditions

@@ -180,6 +180,8 @@ def _legs(metadata: MetaData, name: str) -> Table:
         CheckConstraint("captured_minor >= 0 AND captured_minor <= authorized_minor"),
         *_fits(channel=32, reference=128, currency=16),
         _partial(f"{name}_reference", "reference <> ''", "reference", "order_id"),
+        # Empty while nothing odd happens, so that looking for odd money costs nothing, however many orders there are.
+        _partial(f"{name}_unexpected", "state = 'unexpected'", "state", "order_id"),
         sqlite_with_rowid=False,
     )
 

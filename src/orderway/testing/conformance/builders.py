@@ -8,7 +8,7 @@ from hashlib import sha256
 from secrets import token_hex
 from typing import Any
 
-from orderway.core.facts import Created, Delivered, Fact, Finished, Paid
+from orderway.core.facts import Created, Delivered, Fact, Finished, Paid, UnexpectedPayment
 from orderway.core.ids import check_order_id, id_by_time, slot_of_uid
 from orderway.core.journal import Entry, Stamp, begin, compact_json, record
 from orderway.core.order import Order
@@ -28,6 +28,7 @@ __all__ = [
     "paid",
     "twins",
     "uids_in_shards",
+    "unexpected",
 ]
 
 NOW_US = 1_790_000_000_000_000
@@ -105,6 +106,13 @@ def paid(order: Order[Any], reference: str = "") -> Paid:
         amount_minor=order.amount_minor,
         reference=reference or f"R{order.id}",
         deadline_at_us=order.deadline_at_us + HOUR_US,
+    )
+
+
+def unexpected(order: Order[Any], reference: str) -> UnexpectedPayment:
+    """The fact that the order's price came without being asked for so."""
+    return UnexpectedPayment(
+        channel="gateway", amount_minor=order.amount_minor, currency=order.currency, reference=reference
     )
 
 

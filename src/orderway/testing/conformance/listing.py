@@ -13,7 +13,15 @@ from orderway.core.order import Order, Stage, Status
 from orderway.errors import InvalidValue
 from orderway.ports.store import Query, Store
 from orderway.testing.conformance.backend import Backend
-from orderway.testing.conformance.builders import NOW_US, finish, make_change, make_order, paid, uids_in_shards
+from orderway.testing.conformance.builders import (
+    NOW_US,
+    finish,
+    make_change,
+    make_order,
+    paid,
+    uids_in_shards,
+    unexpected,
+)
 
 __all__ = ["ListConformance"]
 
@@ -92,6 +100,26 @@ class ListConformance:
         ):
             assert await ids(store, **conditions) == sorted(expected), conditions
             assert await ids(store, descending=True, **conditions) == sorted(expected, reverse=True), conditions
+
+    async def test_orders_with_money_that_was_not_asked_for_so(self, backend: Backend) -> None:
+        store = (await backend.connect()).store
+        calm, doubled, late, *_ = orders = await create_everywhere(store, backend.shards, 6)
+        await store.record(make_change(calm, paid(calm)))
+        first = make_change(doubled, paid(doubled))
+        await store.record(first)
+        again = make_change(first.order, unexpected(doubled, "R-2"))
+        await store.record(again)
+        await store.record(make_change(again.order, unexpected(doubled, "R-3")))
+        await store.record(make_change(late, Cancelled(why="w"), unexpected(late, "R-4")))
+        odd = sorted([doubled.id, late.id])
+        for descending in (False, True):
+            found = [page async for page in pages(store, unexpected=True, limit=1, descending=descending)]
+            assert [order.id for page in found for order in page] == sorted(odd, reverse=descending)
+        assert await ids(store, unexpected=False) == sorted({order.id for order in orders} - set(odd))
+        assert await ids(store, unexpected=True, statuses=[Status.CANCELLED]) == [late.id]
+        assert await ids(store, unexpected=True, reference="R-4") == [late.id]
+        of_one_user = sorted(order.id for order in (doubled, late) if order.uid == late.uid)
+        assert await ids(store, unexpected=True, uid=late.uid) == of_one_user
 
     async def test_users_are_compared_byte_for_byte(self, backend: Backend) -> None:
         store = (await backend.connect()).store
