@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,7 +152,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shop(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def shop(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """A copy of its own for each test; the current folder is there."""
     folder = tmp_path / "shop"
     shutil.copytree(filled, folder)
@@ -160,4 +161,5 @@ def shop(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     monkeypatch.delenv("ORDERWAY_APP", raising=False)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "shop", raising=False)
-    return Shop(folder, json.loads((folder / "ids.json").read_text()))
+    yield Shop(folder, json.loads((folder / "ids.json").read_text()))
+    sys.modules.pop("shop", None)  # what --app imported: other tests have shops of their own
