@@ -1,7 +1,7 @@
 """Every error that Orderway raises, in one tree.
 
 OrderwayError
-├── ConfigError              the set-up is wrong; raised at start only
+├── ConfigError              the set-up is wrong: an option, a missing channel, an order type nobody registered
 │   └── SchemaTooNew         the database was written by a newer Orderway
 ├── UsageError               the caller asked for something that cannot be
 │   ├── InvalidValue         an argument is not of its form

@@ -57,7 +57,7 @@ def explain(order: Order[Any], now_us: int, workers: Mapping[int, str], business
         workers: the names of the living workers, by incarnation.
         business: of its type; None if it is not registered here.
     """
-    reasons = [*_holder(order, workers), *_payment(order, now_us), *_trouble(order)]
+    reasons = [*_holder(order, workers), *_payment(order), *_trouble(order)]
     advice = []
     if order.stage is Stage.STUCK or order.stage is Stage.FAILING:
         advice.append(f"mend the cause, then: orderway resume {order.id} --actor YOU --reason WHY")
@@ -80,7 +80,7 @@ def _holder(order: Order[Any], workers: Mapping[int, str]) -> list[str]:
     return ["the worker that carried it is dead; the next sweep takes it over"]
 
 
-def _payment(order: Order[Any], now_us: int) -> list[str]:
+def _payment(order: Order[Any]) -> list[str]:
     if order.stage is not Stage.CREATED:
         return []
     deadline = f"until {order.deadline_at:%Y-%m-%d %H:%M:%S} UTC"

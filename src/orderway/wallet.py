@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from orderway.core.money import Money
+from orderway.delivery import forbid_nesting
 from orderway.errors import InvalidValue
 from orderway.ports.clock import Clock
 from orderway.ports.ledger import FUNDING, WALLET, Ledger, Line, Posting, StatementLine
@@ -14,6 +15,8 @@ __all__ = ["Wallet"]
 
 class Wallet:
     """Balances of users: top up, debit, look. Never negative.
+
+    Every method raises ``NestedCall`` inside ``delivery.transaction()``, which holds the database.
 
     Args:
         ledger: where the money is.
@@ -43,7 +46,7 @@ class Wallet:
         Raises:
             KeyReused: the key was used for another top-up or debit.
         """
-        applied = await self._post(uid, money, key, memo, FUNDING, sign=1)
+        applied = await self._post(uid, money, key, memo, sign=1)
         if applied:
             await self._on_top_up(uid)
         return applied
@@ -57,23 +60,26 @@ class Wallet:
             InsufficientBalance: the wallet does not hold so much; nothing was taken.
             KeyReused: the key was used for another top-up or debit.
         """
-        return await self._post(uid, money, key, memo, FUNDING, sign=-1)
+        return await self._post(uid, money, key, memo, sign=-1)
 
     async def balance(self, uid: str, currency: str) -> Money:
         """What a user's wallet holds; nothing for a user who never had one."""
+        forbid_nesting()
         return Money(await self._ledger.balance(uid, currency), currency)
 
     async def statement(
         self, uid: str, currency: str, *, after: int = 0, limit: int = 50
     ) -> tuple[Sequence[StatementLine], int | None]:
         """The movements of a wallet, oldest first, with the balance after each; and the next page's cursor."""
+        forbid_nesting()
         return await self._ledger.statement(uid, currency, after, limit)
 
-    async def _post(self, uid: str, money: Money, key: str, memo: str, house: str, *, sign: int) -> bool:
+    async def _post(self, uid: str, money: Money, key: str, memo: str, *, sign: int) -> bool:
+        forbid_nesting()
         if money.amount_minor <= 0:
             raise InvalidValue(f"{money}: an amount to move is more than 0")
         if not 1 <= len(key) <= 64:
             raise InvalidValue(f"key {key[:70]!r}: 1 to 64 characters are allowed")
-        lines = (Line(WALLET, sign * money.amount_minor), Line(house, -sign * money.amount_minor))
+        lines = (Line(WALLET, sign * money.amount_minor), Line(FUNDING, -sign * money.amount_minor))
         # Keys of people and keys of orders are kept apart: an order's key can never be taken by a top-up.
         return await self._ledger.post(Posting(f"own:{key}", uid, money.currency, lines, memo), self._clock.now_us())

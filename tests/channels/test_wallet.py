@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from orderway.adapters import open_ports
-from orderway.channels.wallet import FUNDING, SALES, WalletChannel
+from orderway.channels.wallet import WalletChannel
 from orderway.core.money import Money
 from orderway.errors import BadNotification, CommitUnknown, InvalidValue, KeyReused, OutcomeUnknown, Unavailable
 from orderway.memory import MemoryDatabase, MemoryLedger
 from orderway.ports.channel import Captured, Charge, ClosedThere, NotFound, Short
-from orderway.ports.ledger import WALLET, Ledger, Line, Posting
+from orderway.ports.ledger import FUNDING, SALES, WALLET, Ledger, Line, Posting
 from orderway.testing.clock import VirtualClock
 
 PRICE = Money(1999, "USD")

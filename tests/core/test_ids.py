@@ -113,6 +113,12 @@ def test_most_swaps_of_neighbours_are_caught() -> None:
     assert caught / swaps > 0.97
 
 
+@pytest.mark.parametrize(("uid", "own_number"), [("ann", "\ud800"), ("\ud800", "A-1")])
+def test_what_is_no_unicode_text_has_no_id(uid: str, own_number: str) -> None:
+    with pytest.raises(InvalidValue, match="no Unicode text"):
+        id_from_own_number(7, uid, own_number)
+
+
 def test_ids_from_an_own_number_are_always_the_same() -> None:
     assert id_from_own_number(7, "ann", "A-1") == id_from_own_number(7, "ann", "A-1")
 

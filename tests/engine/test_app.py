@@ -254,6 +254,30 @@ async def test_calling_the_app_inside_a_transaction_raises_instead_of_hanging(wo
     assert "before or after" in str(nested.error)
 
 
+async def test_using_the_wallet_inside_a_transaction_raises_instead_of_waiting_for_it(world: World) -> None:
+    class Nested(Business[dict[str, Any]]):
+        order_type = 1
+        refused = 0
+
+        async def deliver(self, order: Order[Any], delivery: Any) -> None:
+            wallet = app.wallet
+            async with delivery.transaction():
+                for call in (
+                    wallet.top_up("bob", PRICE, key="k"),
+                    wallet.debit("bob", PRICE, key="k"),
+                    wallet.balance("bob", PRICE.currency),
+                    wallet.statement("bob", PRICE.currency),
+                ):
+                    with pytest.raises(NestedCall):
+                        await call
+                    self.refused += 1
+
+    nested = Nested()
+    app = await world.app(nested)
+    order = await app.forward(await app.create(1, "alice"))
+    assert (order.stage, nested.refused) == (Stage.FINISHED, 4)
+
+
 async def test_plain_hooks_run_in_threads_with_a_blocking_delivery(world: World) -> None:
     import threading
 

@@ -15,15 +15,9 @@ from orderway.core.money import Money
 from orderway.errors import BadNotification, CommitUnknown, InsufficientBalance, InvalidValue, KeyReused, OutcomeUnknown
 from orderway.ports.channel import Captured, Charge, ClosedThere, NotFound, Outcome, Short
 from orderway.ports.clock import Clock
-from orderway.ports.ledger import WALLET, Ledger, Line, Posting
+from orderway.ports.ledger import FUNDING, SALES, WALLET, Ledger, Line, Posting
 
-__all__ = ["FUNDING", "SALES", "WalletChannel"]
-
-SALES = "house:sales"
-"""Where the money of paid orders goes."""
-
-FUNDING = "house:funding"
-"""Where the money of top-ups comes from."""
+__all__ = ["WalletChannel"]
 
 _TOMBSTONE = (Line(SALES, 0), Line(FUNDING, 0))
 

@@ -78,8 +78,14 @@ def id_from_own_number(order_type: int, uid: str, own_number: str) -> str:
 
     The parts are hashed with their lengths, so that no two different triples run together. The original number is
     not in the id; it is stored with the order and compared.
+
+    Raises:
+        InvalidValue: the own number is no Unicode text.
     """
-    parts = (str(order_type).encode(), uid.encode(), own_number.encode())
+    try:
+        parts = (str(order_type).encode(), uid.encode(), own_number.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidValue(f"own number {own_number!r} of uid {uid!r} is no Unicode text ({error.reason})") from None
     digest = hashlib.sha256(b"".join(b"%d:%s" % (len(part), part) for part in parts)).digest()
     return _complete(_encode(int.from_bytes(digest[:16], "big"), 22), slot_of_uid(uid))
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select, union_all
 
 from orderway.core.journal import compact_json
 from orderway.core.money import MAX_MINOR
@@ -70,12 +70,13 @@ class SqlLedger:
         sums: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
         for tables in self._database.tables.shards:
             account, line = tables.accounts.c, tables.lines.c
-            wallets = select(account.currency, func.sum(account.balance_minor)).group_by(account.currency)
+            total = func.sum(account.balance_minor)
+            wallets = select(account.currency, literal(WALLET), total).group_by(account.currency)
             house = select(line.currency, line.account, func.sum(line.amount_minor)).where(line.account != WALLET)
-            for currency, total in await self._database.fetch(wallets):
-                sums[currency][WALLET] += int(total)
-            for currency, name, total in await self._database.fetch(house.group_by(line.currency, line.account)):
-                sums[currency][name] += int(total)
+            # One statement, hence one snapshot: a posting between two would show as books that do not balance.
+            both = union_all(wallets, house.group_by(line.currency, line.account))
+            for currency, name, amount_minor in await self._database.fetch(both):
+                sums[currency][name] += int(amount_minor)
         return {currency: dict(accounts) for currency, accounts in sums.items()}
 
     def _tables(self, uid: str) -> ShardTables:

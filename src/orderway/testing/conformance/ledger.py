@@ -38,6 +38,22 @@ class LedgerConformance(ProcessRaces):
         assert await other.ledger.balance("u", "USD") == 700
         await assert_books(other.ledger, {"USD": {WALLET: 700, "house:cash": -1000, "house:sales": 300}})
 
+    async def test_books_balance_at_any_moment(self, backend: Backend) -> None:
+        one, other = await backend.connect(), await backend.connect()
+
+        async def trade(uid: str) -> None:
+            for number in range(ROUNDS):
+                await one.ledger.post(make_posting(uid, 1, key=f"{number}"), NOW_US)
+
+        trades = [asyncio.create_task(trade(uid)) for uid in ("ann", "bob", *uids_in_shards(backend.shards))]
+        looks = 0
+        while not all(task.done() for task in trades):
+            trial = await other.ledger.trial_balance()
+            assert all(sum(accounts.values()) == 0 for accounts in trial.values())
+            looks += 1
+        await asyncio.gather(*trades)
+        assert looks
+
     async def test_currencies_and_users_are_kept_apart(self, backend: Backend) -> None:
         ledger = (await backend.connect()).ledger
         uids = ["bob", "Bob", "bob ", "б💰", *uids_in_shards(backend.shards)]
