@@ -25,7 +25,7 @@ from orderway.explain import Explanation, explain
 from orderway.journey import Journey
 from orderway.membership import Membership
 from orderway.orders import check_id, check_text, check_uid, created_fact, plan_legs
-from orderway.payments import Payments, payment_facts
+from orderway.payments import Payments, payer_details, payment_facts
 from orderway.ports.business import Business
 from orderway.ports.channel import Channel
 from orderway.ports.clock import Clock
@@ -378,6 +378,21 @@ class App:
         self._ready()
         ids.check_order_id(order_id)
         return await self.ports.store.entries(order_id)
+
+    async def payment_details(self, order_id: str) -> Any | None:
+        """What the payer of an order needs, as its channel gave it: a link, what a QR code shows.
+
+        It is there once ``forward`` has asked the channel, and as long as the order waits for its payment.
+
+        Returns:
+            What the channel gave, decoded from JSON; None if it gave nothing, or if the order does not wait.
+
+        Raises:
+            OrderNotFound: there is no such order.
+            InvalidValue: this is no order id.
+        """
+        order = await self.get(order_id)
+        return payer_details(order, await self.ports.store.entries(order_id))
 
     async def list(self, query: Query | None = None, **conditions: Any) -> Page:
         """Orders that satisfy a ``Query``, given whole or as its fields: ``list(uid="user-7", descending=True)``."""

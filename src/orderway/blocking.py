@@ -201,6 +201,10 @@ class App:
         """See ``orderway.App.journal``."""
         return self._call(lambda: self.inner.journal(order_id))
 
+    def payment_details(self, order_id: str) -> Any | None:
+        """See ``orderway.App.payment_details``."""
+        return self._call(lambda: self.inner.payment_details(order_id))
+
     def list(self, query: Query | None = None, **conditions: Any) -> Page:
         """See ``orderway.App.list``."""
         return self._call(lambda: self.inner.list(query, **conditions))

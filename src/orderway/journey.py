@@ -40,7 +40,7 @@ from orderway.delivery import Delivery
 from orderway.errors import DeliveryFailed, HoldLost, OrderwayError
 from orderway.hooks import call
 from orderway.moves import Move, record
-from orderway.payments import Payments, open_leg, payment_facts
+from orderway.payments import Payments, details_text, open_leg, payment_facts
 from orderway.ports.business import Business, Cancel, RetryIn
 from orderway.ports.channel import Captured, ClosedThere, Outcome, Pending, Refused, Short
 from orderway.recorder import HOOK_OF, MICROSECOND, Recorder
@@ -161,8 +161,9 @@ class Journey:
                 )
             case None if leg.state is not LegState.UNKNOWN:
                 return record(PaymentUnknown(leg=leg.number))
-            case Pending(reference) if leg.state is not LegState.PENDING:
-                return record(PaymentPending(leg=leg.number, reference=reference), wait_us=pause_us)
+            case Pending(reference, details) if leg.state is not LegState.PENDING:
+                pending = PaymentPending(leg=leg.number, reference=reference, details=details_text(details))
+                return record(pending, wait_us=pause_us)
             case Refused(why):
                 return record(PaymentDeclined(leg=leg.number, error=why), Cancelled(why="payment_declined"))
             case Short(why) if business.when_short == "wait" and in_time:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orderway.core.facts import Fact, Paid, Stuck, UnexpectedPayment
+from orderway.core.facts import Fact, Paid, PaymentPending, Stuck, UnexpectedPayment
+from orderway.core.journal import Entry, compact_json, fact_of
 from orderway.core.money import Money
 from orderway.core.order import Order, Stage
 from orderway.core.payment import Leg, LegState
-from orderway.errors import ConfigError, Declined, Unavailable
+from orderway.errors import ConfigError, Declined, InvalidValue, Unavailable
+from orderway.orders import DATA_CHARACTERS, check_text
 from orderway.ports.channel import Channel, Charge, NotFound, Outcome, Refused
 
-__all__ = ["Payments", "open_leg", "payment_facts"]
+__all__ = ["Payments", "details_text", "open_leg", "payer_details", "payment_facts"]
 
 logger = logging.getLogger("orderway")
 
@@ -58,6 +61,42 @@ def payment_facts(
     asked = "nothing" if leg is None else str(Money(leg.amount_minor, leg.currency))
     stuck = Stuck(why="unexpected_payment", error=f"{amount} came through {channel}, where {asked} was asked for")
     return (stuck,) if known else (kept, stuck)
+
+
+def details_text(details: Any) -> str | None:
+    """What a channel gave for the payer, as JSON text for the journal; None for nothing.
+
+    Raises:
+        InvalidValue: it is no JSON, or too long to be kept.
+    """
+    if details is None:
+        return None
+    try:
+        text = compact_json(details)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidValue(f"a channel's details for the payer must be JSON, and these are not: {error}") from error
+    check_text("a channel's details for the payer", text, DATA_CHARACTERS)
+    return text
+
+
+def payer_details(order: Order[Any], entries: Sequence[Entry]) -> Any | None:
+    """What the payer of an order needs, as its channel gave it last; None if it gave nothing, or needs no payer now.
+
+    An order that is stuck needs none: somebody who has paid wrongly must not be asked for the whole price again.
+
+    Args:
+        order: as it stands.
+        entries: its journal.
+    """
+    leg = open_leg(order)
+    if leg is None or order.stage is not Stage.CREATED:
+        return None
+    for entry in reversed(entries):
+        if entry.fact == PaymentPending.__name__:
+            match fact_of(entry):
+                case PaymentPending(leg=leg.number, details=str(text)):
+                    return json.loads(text)
+    return None
 
 
 class Payments:

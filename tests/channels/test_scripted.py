@@ -38,6 +38,7 @@ PRICE = Money(1999, "USD")
 CHARGE = Charge("order-0-1", "order", "ann", PRICE)
 PAID = Captured(PRICE, "S1-order-0-1")
 TOLD = Notification("order", "order-0-1", PRICE, "S1-order-0-1")
+WAITS = Pending("S1-order-0-1", {"pay_url": "scripted://order-0-1"})
 MINUTE = timedelta(minutes=1)
 
 Make = Callable[..., ScriptedChannel]
@@ -90,9 +91,9 @@ async def test_it_pays_at_once_and_once_however_many_callers_race(make: Make) ->
 
 async def test_it_pays_later_and_tells_once(make: Make, clock: VirtualClock) -> None:
     channel = make(PaysLater(MINUTE))
-    assert await channel.charge(CHARGE) == await channel.charge(CHARGE) == Pending("S1-order-0-1")
+    assert await channel.charge(CHARGE) == await channel.charge(CHARGE) == WAITS
     await clock.advance(59)
-    assert await channel.query(CHARGE) == Pending("S1-order-0-1")
+    assert await channel.query(CHARGE) == WAITS
     assert (took(channel), told(channel)) == ([], [])
     await clock.advance(1)
     assert await channel.query(CHARGE) == await channel.charge(CHARGE) == PAID
@@ -124,7 +125,7 @@ async def test_it_never_pays(make: Make, clock: VirtualClock) -> None:
     channel = make(NeverPays())
     await channel.charge(CHARGE)
     await clock.advance(1_000_000)
-    assert await channel.query(CHARGE) == Pending("S1-order-0-1")
+    assert await channel.query(CHARGE) == WAITS
     assert (took(channel), told(channel)) == ([], [])
 
 

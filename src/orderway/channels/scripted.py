@@ -305,7 +305,9 @@ class ScriptedChannel:
             return Captured(Money(capture[0], code), capture[1])
         if state == "closed":
             return ClosedThere()
-        return Refused(why) if state == "refused" else Pending(_reference(charge.key, 1))
+        if state == "refused":
+            return Refused(why)
+        return Pending(_reference(charge.key, 1), {"pay_url": f"scripted://{charge.key}"})
 
     def _next_behaviour(self, charge: Charge) -> Behaviour:
         if callable(self.script):

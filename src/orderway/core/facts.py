@@ -33,7 +33,7 @@ __all__ = [
     "UnexpectedPayment",
 ]
 
-PRIVATE_FIELDS = ("data", "remark", "error", "result")
+PRIVATE_FIELDS = ("data", "remark", "error", "result", "details")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +63,11 @@ class Created(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentPending(Fact):
-    """The channel accepted the request and waits for the payer."""
+    """The channel accepted the request and waits for the payer. ``details`` (JSON text) is what the payer needs."""
 
     leg: int
     reference: str = ""
+    details: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

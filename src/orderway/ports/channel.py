@@ -49,7 +49,13 @@ class Captured:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The channel waits for the payer. ``details`` is what the payer needs, for instance a link."""
+    """The channel waits for the payer.
+
+    Args:
+        reference: the channel's own number of the payment, if it has one already.
+        details: what the payer needs, for instance a link: anything that JSON can hold. It is kept in the journal, and
+            ``App.payment_details`` gives it to the shop.
+    """
 
     reference: str = ""
     details: Any = None
