@@ -40,6 +40,8 @@ def connect(
         # Some builds overwrite freed space with zeros, which costs a tenth of an order; what must vanish is vacuumed.
         connection.execute("PRAGMA secure_delete = OFF")
         connection.execute("PRAGMA cache_size = -32768")
+        # A page that many commits touch (the index by uid has many) is copied into the file once a checkpoint.
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
     except BaseException:
         connection.close()
         raise
