@@ -26,11 +26,13 @@ RUNS: dict[str, tuple[Callable[[], Grounds], int]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("grounds", RUNS)
-def test_orders_come_to_their_end_whatever_happens(grounds: str, tables: dict[str, Counter[str]]) -> None:
+def test_orders_come_to_their_end_whatever_happens(
+    grounds: str, tables: dict[str, Counter[str]], caplog: pytest.LogCaptureFixture
+) -> None:
     open_grounds, steps = RUNS[grounds]
     counts: Counter[str] = Counter()
     machine = type("Machine", (JourneyMachine,), {"open_grounds": staticmethod(open_grounds), "counts": counts})
-    logging.getLogger("orderway").setLevel(logging.CRITICAL)  # the machine makes trouble on purpose
+    caplog.set_level(logging.CRITICAL, logger="orderway")  # the machine makes trouble on purpose
     run_state_machine_as_test(
         seed(SEED + list(RUNS).index(grounds))(machine),
         settings=settings(

@@ -18,7 +18,7 @@ from orderway.core.payment import Leg
 from orderway.errors import BadNotification
 from orderway.testing.machine.books import CURRENCY, Books
 from orderway.testing.machine.grounds import Grounds, MemoryGrounds
-from orderway.testing.machine.world import PAY_WITHIN, World
+from orderway.testing.machine.world import PAY_WITHIN, Worker, World
 
 __all__ = ["Machine", "leg_of"]
 
@@ -125,6 +125,18 @@ class Machine(RuleBasedStateMachine):
             return balance >= row.amount_minor and row.deadline_at_us > world.clock.now_us()
         return row.stage is Stage.PAID
 
+    def _freeze(self, point: str, order_id: str, number: int = 0) -> Worker:
+        """Have a worker forward an order, and stand still at this point if it comes there."""
+        worker = self._world.worker(number)
+        worker.freeze(point, worker.app.forward(order_id))
+        if not self._world.awake:
+            self._world.join()
+        return worker
+
+    def _thaw(self) -> None:
+        for worker in self._world.workers:
+            worker.thaw()
+
     def _bury(self) -> None:
         world = self._world
         for worker in world.awake:
@@ -137,8 +149,7 @@ class Machine(RuleBasedStateMachine):
 
     def _settle(self) -> None:
         world = self._world
-        for worker in world.workers:
-            worker.thaw()
+        self._thaw()
         for turn in range(MOST_TURNS):
             self._bury()
             self._deliver_notifications(turn, times=1)

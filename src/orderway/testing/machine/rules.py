@@ -281,10 +281,7 @@ class JourneyMachine(Machine):
     @rule(order_id=orders, worker=SMALL, point=POINTS)
     @counted
     def worker_freezes(self, order_id: str, worker: int, point: str) -> None:
-        freezing = self._world.worker(worker)
-        freezing.freeze(point, freezing.app.forward(order_id))
-        if not self._world.awake:
-            self._world.join()
+        self._freeze(point, order_id, worker)
 
     @rule(
         target=orders,
@@ -297,18 +294,49 @@ class JourneyMachine(Machine):
     @counted
     def worker_freezes_over_a_new_order(self, order_type: int, uid: str, price: int, pay: str, point: str) -> str:
         order_id = self._create(0, order_type, uid, at_once=False, amount=Money(price, CURRENCY), pay=pay)
-        freezing = self._world.worker(0)
-        freezing.freeze(point, freezing.app.forward(order_id))
-        if not self._world.awake:
-            self._world.join()
+        self._freeze(point, order_id)
+        return order_id
+
+    @rule(target=orders, order_type=TYPES, uid=UIDS, price=PRICES, cancelled=st.booleans(), topped_up=st.booleans())
+    @counted
+    def worker_is_overtaken_before_it_charges(
+        self, order_type: int, uid: str, price: int, cancelled: bool, topped_up: bool
+    ) -> str:
+        """It wakes up when another one has brought the order to its end, and the money is there by now."""
+        order_id = self._create(0, order_type, uid, at_once=False, amount=Money(price, CURRENCY), pay="wallet")
+        self._freeze("before charge", order_id)
+        self._bury()
+        verdict = self._world.verdicts.get(order_type)
+        if cancelled:
+            self._world.verdicts[order_type] = Cancel("changed its mind")
+        self.sweep(0)
+        self._world.verdicts[order_type] = verdict
+        if topped_up:
+            self.top_up(uid, 2000, 0)
+        self._thaw()
+        return order_id
+
+    @rule(target=orders, order_type=TYPES, uid=UIDS)
+    @counted
+    def worker_is_overtaken_while_it_delivers(self, order_type: int, uid: str) -> str:
+        """Two have the order in hand, and only the one that holds it gets anything written."""
+        order_id = self._create(0, order_type, uid, at_once=False)
+        overtaken = self._freeze("deliver", order_id)
+        self._bury()
+        holder = self._freeze("deliver", order_id)
+        before = self._row(order_id)
+        if overtaken.frozen and holder.frozen and overtaken is not holder:
+            overtaken.thaw()
+            after = self._row(order_id)
+            assert after == before, f"a worker that no longer holds {before} made it {after}"
+        self._thaw()
         return order_id
 
     @precondition(lambda self: self.world is not None and len(self.world.awake) < len(self.world.workers))
     @rule()
     @counted
     def frozen_workers_thaw(self) -> None:
-        for worker in self._world.workers:
-            worker.thaw()
+        self._thaw()
 
     @precondition(lambda self: self.world is not None and len(self.world.workers) < 4)
     @rule()
