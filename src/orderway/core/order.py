@@ -1,4 +1,4 @@
-"""The order: its stages, the table of transitions, and the one pure function that moves it, ``Order.after(fact)``."""
+"""The order, and the one pure function that moves it, ``Order.after(fact)``."""
 
 from __future__ import annotations
 
@@ -7,135 +7,33 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from enum import IntEnum, StrEnum
 from operator import attrgetter
 from typing import Any, Generic, TypeVar, cast
 
-from orderway.core.facts import (
-    Cancelled,
-    Closed,
-    Created,
-    Delivered,
-    Ended,
-    Fact,
-    Finished,
-    Paid,
-    PaymentClosed,
-    PaymentDeclined,
-    PaymentPending,
-    PaymentUnknown,
-    Rejected,
-    Resumed,
-    StepDone,
-    Stuck,
-    UnexpectedPayment,
-)
+from orderway.core.changes import CHANGES, PROBLEMS
+from orderway.core.facts import Created, Fact
 from orderway.core.ids import slot_in
 from orderway.core.money import Money
 from orderway.core.payment import Leg, LegState
-from orderway.errors import ConfigError, IllegalTransition
+from orderway.core.stages import FINAL_STAGES, RESUME, STATUS, TRANSITIONS, Stage, Status, check_transitions
+from orderway.errors import IllegalTransition
 
+# The stages belong to the order: whoever needs both finds them here.
 __all__ = [
     "FINAL_STAGES",
     "JOURNALED",
     "OPERATIONAL",
+    "RESUME",
+    "STATUS",
     "TRANSITIONS",
     "Order",
     "Stage",
     "Status",
     "check_transitions",
+    "instant",
 ]
 
 T = TypeVar("T")
-
-
-class Stage(StrEnum):
-    """Where an order stands. A stage in -ing still owes its closing hook; ``delivered`` owes the ``finished`` hook."""
-
-    __hash__ = str.__hash__  # Enum's own is written in Python, and stages are looked up several times an order
-
-    CREATED = "created"
-    PAID = "paid"
-    DELIVERED = "delivered"
-    FINISHED = "finished"
-    CANCELLING = "cancelling"
-    CANCELLED = "cancelled"
-    REJECTING = "rejecting"
-    REJECTED = "rejected"
-    CLOSING = "closing"
-    CLOSED = "closed"
-    FAILING = "failing"
-    STUCK = "stuck"
-
-
-class Status(IntEnum):
-    """The coarse state, derived from the stage; 1 to 6 are the original's numbers."""
-
-    FORWARDING = 1
-    FINISHED = 2
-    CANCELLED = 3
-    INSUFFICIENT_BALANCE = 4
-    REFUNDED = 5
-    STUCK = 6
-    CLOSED = 7
-
-
-STATUS: dict[Stage, Status] = {
-    Stage.CREATED: Status.FORWARDING,
-    Stage.PAID: Status.FORWARDING,
-    Stage.DELIVERED: Status.FORWARDING,
-    Stage.FINISHED: Status.FINISHED,
-    Stage.CANCELLING: Status.CANCELLED,
-    Stage.CANCELLED: Status.CANCELLED,
-    Stage.REJECTING: Status.INSUFFICIENT_BALANCE,
-    Stage.REJECTED: Status.INSUFFICIENT_BALANCE,
-    Stage.CLOSING: Status.CLOSED,
-    Stage.CLOSED: Status.CLOSED,
-    Stage.FAILING: Status.STUCK,
-    Stage.STUCK: Status.STUCK,
-}
-
-FINAL_STAGES = frozenset({Stage.FINISHED, Stage.CANCELLED, Stage.REJECTED, Stage.CLOSED, Stage.STUCK})
-"""Stages in which nothing is due. Of these only ``stuck`` can be left, by a person or by the payment it waited for."""
-
-RESUME = "resume"
-"""In ``TRANSITIONS``: the stage that the order was in when it got stuck."""
-
-Target = Stage | str
-_S = Stage
-
-TRANSITIONS: dict[Stage, dict[type[Fact], Target]] = {
-    _S.CREATED: {
-        PaymentPending: _S.CREATED,
-        PaymentUnknown: _S.CREATED,
-        PaymentDeclined: _S.CREATED,
-        PaymentClosed: _S.CREATED,
-        UnexpectedPayment: _S.CREATED,
-        Paid: _S.PAID,
-        Cancelled: _S.CANCELLING,
-        Rejected: _S.REJECTING,
-        Closed: _S.CLOSING,
-        Stuck: _S.FAILING,
-    },
-    _S.PAID: {
-        UnexpectedPayment: _S.PAID,
-        StepDone: _S.PAID,
-        Delivered: _S.DELIVERED,
-        Cancelled: _S.CANCELLING,  # only while nothing was paid: see _guard
-        Stuck: _S.FAILING,
-    },
-    _S.DELIVERED: {UnexpectedPayment: _S.DELIVERED, Finished: _S.FINISHED, Stuck: _S.FAILING},
-    _S.FINISHED: {UnexpectedPayment: _S.FINISHED},
-    _S.CANCELLING: {UnexpectedPayment: _S.CANCELLING, Ended: _S.CANCELLED, Stuck: _S.FAILING},
-    _S.CANCELLED: {UnexpectedPayment: _S.CANCELLED},
-    _S.REJECTING: {UnexpectedPayment: _S.REJECTING, Ended: _S.REJECTED, Stuck: _S.FAILING},
-    _S.REJECTED: {UnexpectedPayment: _S.REJECTED},
-    _S.CLOSING: {UnexpectedPayment: _S.CLOSING, Ended: _S.CLOSED, Stuck: _S.FAILING},
-    _S.CLOSED: {UnexpectedPayment: _S.CLOSED},
-    _S.FAILING: {UnexpectedPayment: _S.FAILING, Paid: _S.PAID, Resumed: RESUME, Ended: _S.STUCK},
-    _S.STUCK: {UnexpectedPayment: _S.STUCK, Paid: _S.PAID, Resumed: RESUME},
-}
-"""The one table: in which stage which fact may be recorded, and the stage after it. Nothing else moves an order."""
 
 
 @dataclass(slots=True)
@@ -320,7 +218,7 @@ class Order(Generic[T]):
         if fact.data is not None:
             after.data_text = fact.data
             after._data = None
-        change = _CHANGES.get(type(fact))
+        change = CHANGES.get(type(fact))
         if change is not None:
             change(after, fact)
         after.stage = cast(Stage, self.resume_stage) if target is RESUME else cast(Stage, target)
@@ -344,149 +242,10 @@ def instant(at_us: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
 
 
-# ---- what each fact may not contradict, and what it changes -------------------------------------------------------
-
-
 def _guard(order: Order[Any], fact: Fact) -> None:
     """Refuse facts that contradict the order's payments, whatever the table says of the stage."""
-    find_problem = _PROBLEMS.get(type(fact))
+    find_problem = PROBLEMS.get(type(fact))
     if find_problem is not None and (problem := find_problem(order, fact)):
         raise IllegalTransition(
             f"order {order.id} is {order.stage}: {type(fact).__name__} is refused, {problem}", order_id=order.id
         )
-
-
-def _leg_problem(order: Order[Any], fact: PaymentPending | PaymentUnknown | PaymentDeclined | PaymentClosed) -> str:
-    leg = next((leg for leg in order.legs if leg.number == fact.leg), None)
-    if leg is not None and leg.is_open:
-        return ""
-    return f"its leg {fact.leg} is {leg.state if leg else 'missing'}, no longer open"
-
-
-def _money_problem(order: Order[Any], _: Fact) -> str:
-    paid_minor = order.paid_minor
-    return f"{paid_minor} minor units were paid, which would have to go back first" if paid_minor else ""
-
-
-def _paid_problem(order: Order[Any], fact: Paid) -> str:
-    if order.stage in {Stage.FAILING, Stage.STUCK} and order.resume_stage is not Stage.CREATED:
-        return f"it got stuck when {order.resume_stage}, not while waiting for a payment"
-    leg = next((leg for leg in order.legs if leg.number == fact.leg), None)
-    if leg is None or not leg.is_open:
-        return f"its leg {fact.leg} is {leg.state if leg else 'missing'}, no longer open"
-    if fact.amount_minor != leg.amount_minor:
-        return f"{fact.amount_minor} minor units were paid and {leg.amount_minor} were asked"
-    if order.paid_minor + fact.amount_minor != order.amount_minor:
-        return "its legs do not add up to its price"
-    return ""
-
-
-_PROBLEMS: dict[type[Fact], Callable[[Order[Any], Any], str]] = {
-    Paid: _paid_problem,
-    **dict.fromkeys((PaymentPending, PaymentUnknown, PaymentDeclined, PaymentClosed), _leg_problem),
-    **dict.fromkeys((Cancelled, Rejected, Closed), _money_problem),
-}
-
-
-def _with_leg(order: Order[Any], number: int, change: Callable[[Leg], Leg]) -> None:
-    order.legs = tuple(change(leg) if leg.number == number else leg for leg in order.legs)
-
-
-def _on_pending(order: Order[Any], fact: PaymentPending) -> None:
-    _with_leg(order, fact.leg, lambda leg: leg.moved(LegState.PENDING, fact.reference))
-
-
-def _on_unknown(order: Order[Any], fact: PaymentUnknown) -> None:
-    _with_leg(order, fact.leg, lambda leg: leg.moved(LegState.UNKNOWN))
-
-
-def _on_declined(order: Order[Any], fact: PaymentDeclined) -> None:
-    _with_leg(order, fact.leg, lambda leg: leg.moved(LegState.DECLINED))
-
-
-def _on_payment_closed(order: Order[Any], fact: PaymentClosed) -> None:
-    _with_leg(order, fact.leg, lambda leg: leg.moved(LegState.CLOSED))
-
-
-def _on_paid(order: Order[Any], fact: Paid) -> None:
-    _with_leg(order, fact.leg, lambda leg: leg.paid(fact.amount_minor, fact.reference))
-    order.deadline_at_us = fact.deadline_at_us
-    order.resume_stage = None
-    order.why = ""
-
-
-def _on_unexpected(order: Order[Any], fact: UnexpectedPayment) -> None:
-    extra = Leg(len(order.legs), fact.channel, 0, fact.currency)
-    order.legs = (*order.legs, extra.paid(fact.amount_minor, fact.reference, LegState.UNEXPECTED))
-
-
-def _on_step(order: Order[Any], fact: StepDone) -> None:
-    order.steps = {**order.steps, fact.step: fact.result}
-
-
-def _on_end(order: Order[Any], fact: Cancelled | Rejected | Closed) -> None:
-    order.why = fact.why
-
-
-def _on_stuck(order: Order[Any], fact: Stuck) -> None:
-    order.why = fact.why
-    order.resume_stage = order.stage
-
-
-def _on_resumed(order: Order[Any], fact: Resumed) -> None:
-    order.deadline_at_us = fact.deadline_at_us
-    order.why = ""
-    order.resume_stage = None
-
-
-_CHANGES: dict[type[Fact], Callable[[Order[Any], Any], None]] = {
-    PaymentPending: _on_pending,
-    PaymentUnknown: _on_unknown,
-    PaymentDeclined: _on_declined,
-    PaymentClosed: _on_payment_closed,
-    Paid: _on_paid,
-    UnexpectedPayment: _on_unexpected,
-    StepDone: _on_step,
-    Cancelled: _on_end,
-    Rejected: _on_end,
-    Closed: _on_end,
-    Stuck: _on_stuck,
-    Resumed: _on_resumed,
-}
-
-
-def check_transitions(
-    transitions: dict[Stage, dict[type[Fact], Target]] | None = None,
-    beginnings: frozenset[Stage] = frozenset({Stage.CREATED, Stage.PAID}),
-    final: frozenset[Stage] = FINAL_STAGES,
-) -> None:
-    """Refuse a table with stages that cannot be reached, or that cannot reach an end.
-
-    Raises:
-        ConfigError: names the stages.
-    """
-    table = TRANSITIONS if transitions is None else transitions
-    onward = {
-        stage: {cast(Stage, target) for target in facts.values() if target is not RESUME and target is not stage}
-        for stage, facts in table.items()
-    }
-    reached = _closure(beginnings, onward)
-    if unreachable := set(Stage) - reached:
-        raise ConfigError(f"TRANSITIONS: no fact leads to {', '.join(sorted(unreachable))}")
-    backward: dict[Stage, set[Stage]] = {stage: set() for stage in Stage}
-    for stage, targets in onward.items():
-        for target in targets:
-            backward[target].add(stage)
-    if dead := set(Stage) - _closure(final, backward):
-        raise ConfigError(f"TRANSITIONS: no fact leads out of {', '.join(sorted(dead))}")
-
-
-def _closure(start: frozenset[Stage], onward: dict[Stage, set[Stage]]) -> set[Stage]:
-    reached: set[Stage] = set()
-    waiting = list(start)
-    while waiting:
-        stage = waiting.pop()
-        if stage not in reached:
-            reached.add(stage)
-            waiting.extend(onward.get(stage, ()))
-    return reached
