@@ -19,8 +19,7 @@ STEPS_AN_EXAMPLE = 100
 
 RUNS: dict[str, tuple[Callable[[], Grounds], int]] = {
     "memory": (MemoryGrounds, 20_000),
-    "sqlite": (SqliteGrounds, 1_000),
-    "sqlite-3-shards": (lambda: SqliteGrounds(shards=3), 1_000),
+    "sqlite": (lambda: SqliteGrounds(shards=3), 1_000),
 }
 
 
