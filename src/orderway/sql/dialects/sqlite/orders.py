@@ -12,15 +12,16 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from orderway.core.order import Order
-from orderway.errors import DeliveryFailed, HoldLost, OrderExists, OrderNotFound, OrderwayError, StaleOrder
-from orderway.ports.store import Change, Statement
+from orderway.errors import DeliveryFailed, OrderwayError
+from orderway.ports.store import Statement
 from orderway.sql.dialects.sqlite.errors import BAD_VALUE, Mismatch, refused_statement, refused_value
 from orderway.sql.dialects.sqlite.statements import OrderStatements
 from orderway.sql.operations import Claim, Create, Hint, Hold, Operation, Postpone, Record
+from orderway.sql.refusals import exists, not_found, state_error
 from orderway.sql.rows import entry_row, insert_row, leg_row, orders_of, update_row
 from orderway.sql.shards import ShardMap
 
-__all__ = ["OrderWrites", "check_statement", "not_found", "run_statement"]
+__all__ = ["OrderWrites", "check_statement", "run_statement"]
 
 T = TypeVar("T")
 
@@ -186,9 +187,7 @@ class OrderWrites:
         elif stored.fingerprint == order.fingerprint:
             operation.result = stored
         else:
-            operation.error = OrderExists(
-                f"order {order.id} exists and was created with another content", order_id=order.id
-            )
+            operation.error = exists(order.id)
 
     def explain_record(self, connection: sqlite3.Connection, operation: Record, error: Exception) -> None:
         """Why a change could not be written alone."""
@@ -224,26 +223,6 @@ class OrderWrites:
         for order_id, item in items:
             groups.setdefault(self._shards.of_order(order_id), []).append(item)
         return [(self._statements[shard], group) for shard, group in sorted(groups.items())]
-
-
-def state_error(change: Change, state: Sequence[Any] | None) -> OrderwayError | None:
-    """Why a change cannot be written to a row of this version and holder; None if it can."""
-    order_id = change.order.id
-    if state is None:
-        return not_found(order_id)
-    version, holder = state
-    if version != change.expected_version:
-        return StaleOrder(
-            f"order {order_id} is at version {version}, not {change.expected_version}: read it again", order_id=order_id
-        )
-    if change.guard is not None and holder != change.guard:
-        return HoldLost(f"order {order_id} is held by {holder}, not by {change.guard}", order_id=order_id)
-    return None
-
-
-def not_found(order_id: str) -> OrderNotFound:
-    """There is no such order."""
-    return OrderNotFound(f"there is no order {order_id}", order_id=order_id)
 
 
 def check_statement(sql: str) -> None:

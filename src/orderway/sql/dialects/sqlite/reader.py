@@ -8,8 +8,9 @@ from typing import Any
 
 from orderway.errors import OrderwayError
 from orderway.sql.dialects.sqlite.errors import BAD_VALUE, refused_value, unavailable
-from orderway.sql.dialects.sqlite.orders import OrderWrites, not_found
+from orderway.sql.dialects.sqlite.orders import OrderWrites
 from orderway.sql.operations import Fetch, Get, Operation
+from orderway.sql.refusals import not_found
 
 __all__ = ["Reader"]
 

@@ -66,34 +66,11 @@ class OrderStatements:
 
     def __init__(self, shard: int) -> None:
         orders, legs, journal = f"ow_orders_{shard}", f"ow_legs_{shard}", f"ow_journal_{shard}"
-        free = "(o.holder IS NULL OR o.holder = {0} OR o.holder NOT IN (SELECT incarnation FROM ow_workers))"
-        self.insert_orders = ManyRows(
-            f"INSERT INTO {orders} ({_list(INSERT_COLUMNS)}) VALUES {{rows}}", len(INSERT_COLUMNS)
-        )
-        self.insert_entries = ManyRows(
-            f"INSERT INTO {journal} ({_list(ENTRY_COLUMNS)}) VALUES {{rows}}", len(ENTRY_COLUMNS)
-        )
-        leg_columns = ("order_id", *LEG_COLUMNS)
-        changed = ", ".join(f"{name} = excluded.{name}" for name in LEG_COLUMNS if name not in _FIXED_IN_A_LEG)
-        self.write_legs = ManyRows(
-            f"INSERT INTO {legs} ({_list(leg_columns)}) VALUES {{rows}}"
-            f" ON CONFLICT (order_id, number) DO UPDATE SET {changed}",
-            len(leg_columns),
-        )
-        # Row: id, expected version, guard, keep the holder?, holder, then UPDATE_COLUMNS.
-        fresh = ", ".join(f"{name} = v.column{at}" for at, name in enumerate(UPDATE_COLUMNS, 6))
-        self.update_orders = ManyRows(
-            f"UPDATE {orders} AS o SET {fresh}, holder = iif(v.column4, o.holder, v.column5)"
-            " FROM (VALUES {rows}) AS v WHERE o.id = v.column1 AND o.version = v.column2"
-            " AND (v.column3 IS NULL OR o.holder = v.column3)",
-            5 + len(UPDATE_COLUMNS),
-        )
-        # Row: id, holder, due_at_us.
-        self.hold_orders = ManyRows(
-            f"UPDATE {orders} AS o SET holder = v.column2, due_at_us = v.column3 FROM (VALUES {{rows}}) AS v"
-            f" WHERE o.id = v.column1 AND o.stage NOT IN ({_FINAL}) AND {free.format('v.column2')}",
-            3,
-        )
+        self.insert_orders = _insert(orders, INSERT_COLUMNS)
+        self.insert_entries = _insert(journal, ENTRY_COLUMNS)
+        self.write_legs = _write_legs(legs)
+        self.update_orders = _update_orders(orders)
+        self.hold_orders = _hold_orders(orders)
         columns = [f"o.{name}" for name in ORDER_COLUMNS] + [f"l.{name}" for name in LEG_COLUMNS]
         self.select_order = (
             f"SELECT {_list(columns)} FROM {orders} AS o LEFT JOIN {legs} AS l ON l.order_id = o.id"
@@ -113,7 +90,7 @@ class OrderStatements:
         self.select_entries = f"SELECT {_list(ENTRY_COLUMNS)} FROM {journal} WHERE order_id = ? ORDER BY version"
         self.select_due = (
             f"SELECT o.due_at_us, o.id FROM {orders} AS o WHERE o.type = ? AND o.due_at_us <= ?"
-            f" AND {free.format('?')} ORDER BY o.due_at_us LIMIT ?"
+            f" AND {_FREE.format('?')} ORDER BY o.due_at_us LIMIT ?"
         )
         self.postpone_order = (
             f"UPDATE {orders} SET holder = NULL, due_at_us = ?, attempts = ?, last_error = ?"
@@ -154,9 +131,43 @@ class PostingStatements:
         self.select_write_id = f"SELECT write_id FROM ow_postings_{shard} WHERE uid = ? AND key = ?"
 
 
+def _insert(table: str, columns: Sequence[str]) -> ManyRows:
+    return ManyRows(f"INSERT INTO {table} ({_list(columns)}) VALUES {{rows}}", len(columns))
+
+
+def _write_legs(legs: str) -> ManyRows:
+    columns = ("order_id", *LEG_COLUMNS)
+    changed = ", ".join(f"{name} = excluded.{name}" for name in LEG_COLUMNS if name not in _FIXED_IN_A_LEG)
+    return ManyRows(
+        f"INSERT INTO {legs} ({_list(columns)}) VALUES {{rows}} ON CONFLICT (order_id, number) DO UPDATE SET {changed}",
+        len(columns),
+    )
+
+
+def _update_orders(orders: str) -> ManyRows:
+    """Rows of: id, expected version, guard, keep the holder?, holder, then ``UPDATE_COLUMNS``."""
+    fresh = ", ".join(f"{name} = v.column{at}" for at, name in enumerate(UPDATE_COLUMNS, 6))
+    return ManyRows(
+        f"UPDATE {orders} AS o SET {fresh}, holder = iif(v.column4, o.holder, v.column5)"
+        " FROM (VALUES {rows}) AS v WHERE o.id = v.column1 AND o.version = v.column2"
+        " AND (v.column3 IS NULL OR o.holder = v.column3)",
+        5 + len(UPDATE_COLUMNS),
+    )
+
+
+def _hold_orders(orders: str) -> ManyRows:
+    """Rows of: id, holder, due_at_us."""
+    return ManyRows(
+        f"UPDATE {orders} AS o SET holder = v.column2, due_at_us = v.column3 FROM (VALUES {{rows}}) AS v"
+        f" WHERE o.id = v.column1 AND o.stage NOT IN ({_FINAL}) AND {_FREE.format('v.column2')}",
+        3,
+    )
+
+
 def _list(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
 _FINAL = ", ".join(f"'{stage.value}'" for stage in sorted(FINAL_STAGES))
 _FIXED_IN_A_LEG = ("number", "channel", "amount_minor", "currency")
+_FREE = "(o.holder IS NULL OR o.holder = {0} OR o.holder NOT IN (SELECT incarnation FROM ow_workers))"

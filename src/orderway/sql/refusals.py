@@ -1,0 +1,38 @@
+"""Why a write of an order is refused: the same rules and words in every dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from orderway.errors import HoldLost, OrderExists, OrderNotFound, OrderwayError, StaleOrder
+from orderway.ports.store import Change
+
+__all__ = ["exists", "not_found", "state_error"]
+
+
+def state_error(change: Change, state: Sequence[Any] | None) -> OrderwayError | None:
+    """Why a change cannot be written to a row of this version and holder; None if it can."""
+    order_id = change.order.id
+    if state is None:
+        return not_found(order_id)
+    version, holder = state
+    if version != change.expected_version:
+        return StaleOrder(
+            f"order {order_id} is at version {version}, not {change.expected_version}: read it again", order_id=order_id
+        )
+    if change.guard is not None and holder != change.guard:
+        return HoldLost(f"order {order_id} is held by {holder}, not by {change.guard}", order_id=order_id)
+    return None
+
+
+def not_found(order_id: str) -> OrderNotFound:
+    """There is no such order."""
+    return OrderNotFound(f"there is no order {order_id}", order_id=order_id)
+
+
+def exists(order_id: str) -> OrderExists:
+    """The id is taken by an order of another content."""
+    return OrderExists(
+        f"order {order_id} exists with another content: use another id, or the same content", order_id=order_id
+    )
