@@ -19,7 +19,7 @@ STEPS_AN_EXAMPLE = 100
 
 RUNS: dict[str, tuple[Callable[[], Grounds], int]] = {
     "memory": (MemoryGrounds, 20_000),
-    "sqlite": (lambda: SqliteGrounds(shards=3), 1_000),
+    "sqlite": (lambda: SqliteGrounds(shards=3), 600),
 }
 
 

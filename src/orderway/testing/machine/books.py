@@ -8,7 +8,8 @@ from typing import Any
 
 from orderway.core.journal import Entry, check_chain, differences, replay
 from orderway.core.order import Order, Stage
-from orderway.core.payment import GATEWAY, LegState
+from orderway.core.payment import GATEWAY, Leg, LegState
+from orderway.ports.ledger import WALLET
 from orderway.ports.store import Query
 from orderway.testing.machine.world import World
 
@@ -37,6 +38,7 @@ class Books:
         self.rows: dict[str, Order[Any]] = {}
         self.journals: dict[str, Sequence[Entry]] = {}
         self.created: set[str] = set()
+        self._seen_paid: dict[str, int] = {}
 
     async def check(self) -> None:
         """Everything that holds after any step; only orders that moved are replayed."""
@@ -104,19 +106,24 @@ class Books:
         spent: Counter[str] = Counter()
         for row in self.rows.values():
             for leg in row.legs:
-                if leg.channel != "wallet":
+                if leg.channel != WALLET:
                     continue
-                posting = await ledger.find(row.uid, row.payment_key(leg))
-                taken = -sum(line.amount_minor for line in posting.lines if line.account == "wallet") if posting else 0
+                taken = self._seen_paid.get(row.id) or await self._taken(row, leg)
                 if taken != leg.captured_minor:
                     on_its_way = Stage.CREATED in {row.stage, row.resume_stage} and not leg.captured_minor
                     assert on_its_way, f"{row.id}: {taken} taken, {row.stage}, {leg}"
+                elif taken:
+                    self._seen_paid[row.id] = taken  # a posting is for ever: no need to look for it again
                 spent[row.uid] += taken
         for uid in self.wallets.keys() | spent.keys():
             balance = await ledger.balance(uid, CURRENCY)
             assert balance == self.wallets[uid] - spent[uid], f"{uid} has {balance}"
         for currency, accounts in (await ledger.trial_balance()).items():
             assert sum(accounts.values()) == 0, f"{currency} does not balance: {accounts}"
+
+    async def _taken(self, row: Order[Any], leg: Leg) -> int:
+        posting = await self.world.observer.ledger.find(row.uid, row.payment_key(leg))
+        return -sum(line.amount_minor for line in posting.lines if line.account == WALLET) if posting else 0
 
     def _check_hooks(self, row: Order[Any]) -> None:
         ended = row.stage in {Stage.CANCELLED, Stage.REJECTED, Stage.CLOSED, Stage.STUCK}
