@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import socket
@@ -14,17 +15,18 @@ from orderway.adapters import Ports, ports_for
 from orderway.channels.wallet import WalletChannel
 from orderway.core import ids
 from orderway.core.facts import Fact, Resumed
-from orderway.core.journal import Entry
+from orderway.core.journal import SYSTEM, Entry
 from orderway.core.money import Money
 from orderway.core.order import Order, Stage, check_transitions
 from orderway.core.payment import GATEWAY
 from orderway.delivery import forbid_nesting
 from orderway.entropy import Entropy
-from orderway.errors import ConfigError, HoldLost, InvalidValue, Unavailable, UsageError, WrongThread
+from orderway.errors import ConfigError, InvalidValue, OrderNotFound, Unavailable, UsageError, WrongThread
 from orderway.explain import Explanation, explain
+from orderway.holds import Holds
 from orderway.journey import Journey
 from orderway.membership import Membership
-from orderway.orders import check_id, check_text, check_uid, created_fact, plan_legs
+from orderway.orders import business_of, check_business, check_id, check_texts, check_uid, created_fact, plan_legs
 from orderway.payments import Payments, payer_details, payment_facts
 from orderway.ports.business import Business
 from orderway.ports.channel import Channel
@@ -36,6 +38,8 @@ from orderway.system_clock import SystemClock
 from orderway.wallet import Wallet
 
 __all__ = ["App"]
+
+logger = logging.getLogger("orderway")
 
 
 class App:
@@ -57,6 +61,7 @@ class App:
         most_at_once: how many due orders the sweeper carries at once.
         beat_every_s: between two heartbeats of this worker.
         dead_after_s: after so long without a heartbeat a worker is dead, and its orders are taken over.
+        close_within_s: how long ``close`` waits for orders in hand.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class App:
         most_at_once: int = 256,
         beat_every_s: float = 0.5,
         dead_after_s: float = 3.0,
+        close_within_s: float = 30.0,
     ) -> None:
         check_transitions()
         self.clock = clock or SystemClock()
@@ -96,13 +102,13 @@ class App:
             beat_every_s,
             dead_after_s,
         )
-        self.sweeper = Sweeper(self._claim, self._carry_claimed, self.clock, most_at_once)
+        self.holds = Holds(self.ports.store, self.journey, self.membership, self.businesses, self.clock, self.lease_us)
+        self.sweeper = Sweeper(self.holds.claim, self.holds.carry, self.clock, most_at_once)
         self.wallet = Wallet(self.ports.ledger, self.clock, self._hint_waiting)
         self._sweeps = sweep
-        self._stop = asyncio.Event()
+        self._close_within_s = close_within_s
+        self._stop: asyncio.Event
         self._tasks: list[asyncio.Task[None]] = []
-        self._granted: set[str] = set()
-        self._active: set[str] = set()
         self._pid: int | None = None
 
     # ---- life -----------------------------------------------------------------------------------------------------
@@ -111,17 +117,15 @@ class App:
         """Serve an order type.
 
         Raises:
-            ConfigError: it has no ``order_type`` of 0 to 65,535, or the type is served already.
+            ConfigError: a setting is missing or out of bounds, or the type is served already.
         """
-        order_type = getattr(business, "order_type", None)
-        if not isinstance(order_type, int) or not 0 <= order_type <= 65_535:
+        check_business(business)
+        if business.order_type in self.businesses:
+            other = type(self.businesses[business.order_type]).__name__
             raise ConfigError(
-                f"{type(business).__name__}.order_type is {order_type!r}: a number of 0 to 65535 is expected"
+                f"order type {business.order_type} of {type(business).__name__} is served by {other} already"
             )
-        if order_type in self.businesses:
-            other = type(self.businesses[order_type]).__name__
-            raise ConfigError(f"order type {order_type} of {type(business).__name__} is served by {other} already")
-        self.businesses[order_type] = business
+        self.businesses[business.order_type] = business
 
     async def start(self, *, sweep: bool | None = None) -> None:
         """Open the store, join the workers, start heartbeat and sweeper. Idempotent.
@@ -134,25 +138,41 @@ class App:
         """
         if self._pid is not None:
             return
-        await self.ports.start()
-        await self.membership.join()
         self._pid = os.getpid()
-        self._stop.clear()
+        try:
+            await self.ports.start()
+            await self.membership.join()
+        except BaseException:
+            await self.ports.close()
+            self._pid = None
+            raise
+        self._stop = asyncio.Event()
+        self.holds.swept = self._sweeps if sweep is None else sweep
         self._tasks = [asyncio.create_task(self.membership.run(self._stop, self.sweeper.wake))]
-        if self._sweeps if sweep is None else sweep:
+        if self.holds.swept:
             self._tasks.append(asyncio.create_task(self.sweeper.run(self._stop)))
 
     async def close(self) -> None:
-        """Finish what is in hand, hand back the rest, and close the store. Idempotent."""
+        """Finish what is in hand, hand back the rest, and close the store. Idempotent.
+
+        Orders that are still in hand after ``close_within_s`` are dropped where they are; their rows say when to look
+        at them again, and any worker may do so at once.
+        """
         if self._pid is None:
             return
         self._stop.set()
         self.sweeper.wake()
-        await asyncio.gather(*self._tasks)
-        with suppress(Unavailable):  # a database that is gone keeps nobody from closing: others notice the death
-            await self.membership.leave()
-        await self.ports.close()
-        self._pid = None
+        _, late = await asyncio.wait(self._tasks, timeout=self._close_within_s)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.holds.settle()
+        try:
+            with suppress(Unavailable):  # a database that is gone keeps nobody from closing: others notice the death
+                await self.membership.leave()
+        finally:
+            await self.ports.close()
+            self._pid = None
 
     async def __aenter__(self) -> App:
         await self.start()
@@ -166,7 +186,7 @@ class App:
     def new_order_id(self, order_type: int, uid: str) -> str:
         """A new order id for this user, made without asking anything. The type is not part of it."""
         check_uid(uid)
-        self._business(order_type)
+        business_of(order_type, self.businesses)
         return self._make_id(uid)
 
     def order_id_from(self, order_type: int, uid: str, own_number: str) -> str:
@@ -181,7 +201,7 @@ class App:
         """An order id by sequence, as the original makes them; it tells how many orders there are."""
         self._ready()
         check_uid(uid)
-        self._business(order_type)
+        business_of(order_type, self.businesses)
         number = await self.ports.sequence.next(f"orders:{order_type}")
         return ids.id_by_sequence(self.clock.now_us(), number, ids.slot_of_uid(uid))
 
@@ -221,7 +241,7 @@ class App:
         """
         self._ready()
         check_uid(uid)
-        business = self._business(order_type)
+        business = business_of(order_type, self.businesses)
         legs = plan_legs(amount, pay, self.channels)
         if own_number:
             made = ids.id_from_own_number(order_type, uid, own_number)
@@ -232,15 +252,17 @@ class App:
             order_id = self._make_id(uid)
         else:
             check_id(order_id, uid)
+        if actor != SYSTEM:
+            check_texts(actor=actor)
         stamp = self.recorder.stamp(actor)
         fact = created_fact(business, uid, amount, legs, data, remark, own_number, stamp.at_us)
         # An order that waits for its payer is free; one that its creator can carry on at once is held by the insert.
         waits = bool(legs) and legs[0].channel == GATEWAY
-        holder = None if waits else self.membership.incarnation
+        holder = None if waits or not self.holds.swept else self.membership.incarnation
         due_at_us = fact.deadline_at_us if waits else stamp.at_us + self.lease_us
         order = await self.recorder.create(order_id, fact, stamp, holder, due_at_us)
         if holder is not None and order.version == 1 and order.holder == holder and order.updated_at_us == stamp.at_us:
-            self._granted.add(order_id)
+            self.holds.grant(order_id)
         order._decode = business.decode
         return order
 
@@ -258,22 +280,8 @@ class App:
             Unavailable: the store did not answer; the order stays due.
         """
         self._ready()
-        order_id = order if isinstance(order, str) else order.id
-        if order_id in self._active:
-            return await self.get(order_id)
-        self._active.add(order_id)
-        try:
-            if order_id in self._granted and isinstance(order, Order):
-                self._granted.discard(order_id)
-            else:
-                order = await self._take_hold(order_id)
-                if order.holder != self.membership.incarnation or order.is_final:
-                    return order
-            return await self.journey.forward(order)
-        except HoldLost:
-            return await self.get(order_id)
-        finally:
-            self._active.discard(order_id)
+        ids.check_order_id(order if isinstance(order, str) else order.id)
+        return self._adopt(await self.holds.forward(order))
 
     async def record_payment(
         self,
@@ -306,7 +314,7 @@ class App:
         self._ready()
         if not reference or amount.amount_minor <= 0:
             raise InvalidValue(f"a payment has a reference and an amount above 0, not {reference!r} and {amount}")
-        check_text("reference", reference, 128)
+        check_texts(channel=channel, actor=actor, cause=cause)
         ids.check_order_id(order_id)
 
         def decide(order: Order[Any]) -> Sequence[Fact]:
@@ -343,10 +351,9 @@ class App:
             IllegalTransition: the order is not stuck.
         """
         self._ready()
-        for name, text in (("actor", actor), ("reason", reason)):
-            if not text.strip():
-                raise UsageError(f"an operator's action needs an {name}: who you are, and why, is journaled")
-            check_text(name, text, 256)
+        if not actor.strip() or not reason.strip():
+            raise UsageError("an operator's action needs an actor and a reason: who you are, and why, is journaled")
+        check_texts(actor=actor, reason=reason)
         ids.check_order_id(order_id)
 
         def decide(order: Order[Any]) -> Sequence[Fact]:
@@ -367,11 +374,25 @@ class App:
         """
         self._ready()
         ids.check_order_id(order_id)
-        order = await self.ports.store.get(order_id)
-        business = self.businesses.get(order.type)
-        if business is not None:
-            order._decode = business.decode
-        return order
+        return self._adopt(await self.ports.store.get(order_id))
+
+    async def find(self, order_id: str) -> Order[Any] | None:
+        """The order as committed last, or None where there is none.
+
+        Raises:
+            InvalidValue: this is no order id.
+        """
+        try:
+            return await self.get(order_id)
+        except OrderNotFound:
+            return None
+
+    async def overview(self) -> Mapping[str, Any]:
+        """Counts over all orders: see ``Store.overview``; and ``unserved``, the due orders of types not served here."""
+        self._ready()
+        counts = await self.ports.store.overview(self.clock.now_us())
+        unserved = {kind: count for kind, count in counts["due_by_type"].items() if kind not in self.businesses}
+        return {**counts, "unserved": unserved}
 
     async def journal(self, order_id: str) -> Sequence[Entry]:
         """The order's journal, oldest first."""
@@ -421,49 +442,23 @@ class App:
             raise WrongThread("this App was started before a fork: make and start a new App in the child process")
         forbid_nesting()
 
-    def _business(self, order_type: int) -> Business[Any]:
-        business = self.businesses.get(order_type)
-        if business is None:
-            known = ", ".join(map(str, sorted(self.businesses))) or "none"
-            raise ConfigError(f"order type {order_type!r} is not registered here; registered: {known}")
-        return business
-
     def _make_id(self, uid: str) -> str:
         bits = int.from_bytes(self.entropy(7), "big") >> (56 - ids.RANDOM_BITS)
         return ids.id_by_time(self.clock.now_us(), bits, ids.slot_of_uid(uid))
 
-    async def _take_hold(self, order_id: str) -> Order[Any]:
-        self._granted.discard(order_id)
-        order = await self.get(order_id)
-        if order.is_final:
-            return order
-        self._business(order.type)
-        return await self.ports.store.hold(order_id, self.membership.incarnation, self.clock.now_us() + self.lease_us)
-
-    async def _claim(self, limit: int) -> Sequence[Order[Any]]:
-        if not self.businesses:
-            return ()
-        now_us = self.clock.now_us()
-        orders = await self.ports.store.claim(
-            sorted(self.businesses), self.membership.incarnation, now_us, now_us + self.lease_us, limit
-        )
-        # Orders that a task of this process is carrying right now only had their lease renewed.
-        return [order for order in orders if order.id not in self._active]
-
-    async def _carry_claimed(self, order: Order[Any]) -> None:
-        if order.id in self._active:
-            return
-        self._active.add(order.id)
-        self._granted.discard(order.id)
-        try:
-            await self.journey.forward(order)
-        finally:
-            self._active.discard(order.id)
+    def _adopt(self, order: Order[Any]) -> Order[Any]:
+        business = self.businesses.get(order.type)
+        if business is not None:
+            order._decode = business.decode
+        return order
 
     async def _hint_waiting(self, uid: str) -> None:
         if not any(business.when_short == "wait" for business in self.businesses.values()):
             return  # a type served elsewhere is looked at again by its own query_every
-        page = await self.ports.store.list(Query(uid=uid, stages=(Stage.CREATED,), limit=100))
-        for order in page.orders:
-            await self.ports.store.hint(order.id, self.clock.now_us())
+        try:
+            page = await self.ports.store.list(Query(uid=uid, stages=(Stage.CREATED,), limit=100))
+            for order in page.orders:
+                await self.ports.store.hint(order.id, self.clock.now_us())
+        except Unavailable as error:  # the money is posted: whoever topped up must not be told otherwise
+            logger.warning("orders that waited for a top-up are looked at on their schedule only: %s", error)
         self.sweeper.wake()

@@ -197,6 +197,14 @@ class App:
         """See ``orderway.App.get``."""
         return self._call(lambda: self.inner.get(order_id))
 
+    def find(self, order_id: str) -> Order[Any] | None:
+        """See ``orderway.App.find``."""
+        return self._call(lambda: self.inner.find(order_id))
+
+    def overview(self) -> Mapping[str, Any]:
+        """See ``orderway.App.overview``."""
+        return self._call(self.inner.overview)
+
     def journal(self, order_id: str) -> Sequence[Entry]:
         """See ``orderway.App.journal``."""
         return self._call(lambda: self.inner.journal(order_id))

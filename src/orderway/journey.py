@@ -36,8 +36,9 @@ from orderway.core.facts import (
 )
 from orderway.core.order import Order, Stage
 from orderway.core.payment import GATEWAY, Leg, LegState
+from orderway.core.text import storable
 from orderway.delivery import Delivery
-from orderway.errors import DeliveryFailed, HoldLost, OrderwayError
+from orderway.errors import DeliveryFailed, HoldLost, OrderwayError, UsageError
 from orderway.hooks import call
 from orderway.moves import Move, record
 from orderway.payments import Payments, details_text, open_leg, payment_facts
@@ -49,6 +50,7 @@ from orderway.run import Run
 __all__ = ["Journey"]
 
 logger = logging.getLogger("orderway")
+SHORT = "the balance does not suffice yet: the order waits for a top-up"
 
 
 class Journey:
@@ -100,7 +102,7 @@ class Journey:
                 continue  # the step has recorded its facts itself
             try:
                 await self.take(run, move)
-            except DeliveryFailed as error:
+            except (DeliveryFailed, UsageError) as error:  # what followed cannot be written as it is
                 await self.take(run, self.try_again(run, error))
         return run.order
 
@@ -123,7 +125,7 @@ class Journey:
         """What follows from a failed step: wait and retry until the deadline, then a person."""
         order, retry = run.order, run.business.retry
         order.forget_changes()
-        text = f"{type(error).__name__}: {error}"[:500]
+        text = storable(f"{type(error).__name__}: {error}")
         lasts_us = retry.deadline // MICROSECOND
         deadline_us = {
             Stage.CREATED: order.deadline_at_us + lasts_us,  # a channel that cannot even be asked to close
@@ -152,7 +154,9 @@ class Journey:
     async def after_asking(self, run: Run, leg: Leg, outcome: Outcome | None) -> Move:
         """What a channel's answer means for the order."""
         business, in_time = run.business, run.remaining_us > 0
-        pause_us = max(min(business.query_every // MICROSECOND, run.remaining_us), 0)
+        pause_us = business.query_every // MICROSECOND
+        if in_time:
+            pause_us = min(pause_us, run.remaining_us)
         match outcome:
             case Captured(amount, reference):
                 until_us = self.recorder.delivery_deadline_us(run.order)
@@ -165,12 +169,12 @@ class Journey:
                 pending = PaymentPending(leg=leg.number, reference=reference, details=details_text(details))
                 return record(pending, wait_us=pause_us)
             case Refused(why):
-                return record(PaymentDeclined(leg=leg.number, error=why), Cancelled(why="payment_declined"))
-            case Short(why) if business.when_short == "wait" and in_time:
-                return Move(wait_us=pause_us, error=why)
+                return record(PaymentDeclined(leg=leg.number, error=storable(why)), Cancelled(why="payment_declined"))
+            case Short() if business.when_short == "wait" and in_time:
+                return Move(wait_us=pause_us, error=SHORT)
             case Short():
                 return await self.end_unpaid(run, Rejected(why="insufficient_balance"))
-            case ClosedThere() if leg.state is LegState.PLANNED and not self.payments.channel(leg.channel).asks_payer:
+            case ClosedThere() if business.when_short == "wait" and run.order.last_error == SHORT:
                 return record(PaymentClosed(leg=leg.number), Rejected(why="insufficient_balance"))
             case ClosedThere():
                 return record(PaymentClosed(leg=leg.number), Closed(why="unpaid"))
@@ -221,10 +225,10 @@ class Journey:
             case None:
                 return None
             case Cancel(reason) if not order.paid_minor:
-                return await self.end_unpaid(run, Cancelled(why=reason))
+                return await self.end_unpaid(run, Cancelled(why="by_business", error=storable(reason)))
             case Cancel(reason):  # the money must go back first, which is a person's decision
-                return record(Stuck(why="cancelled_after_payment", error=reason))
+                return record(Stuck(why="cancelled_after_payment", error=storable(reason)))
             case RetryIn(delay, reason):
-                return Move(wait_us=delay // MICROSECOND, error=reason)
+                return Move(wait_us=delay // MICROSECOND, error=storable(reason))
             case verdict:
-                return record(Stuck(why="held", error=verdict.reason))
+                return record(Stuck(why="held", error=storable(verdict.reason)))

@@ -97,4 +97,6 @@ class Membership:
                     on_death()
             except Unavailable as error:
                 logger.warning("heartbeat failed, will be tried again: %s", error)
+            except Exception:  # without a heartbeat this worker would be declared dead, and nobody would know why
+                logger.exception("heartbeat failed, will be tried again")
             await self.clock.wait(stop, self.beat_every_s)

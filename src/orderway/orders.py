@@ -21,6 +21,7 @@ __all__ = ["check_id", "check_uid", "created_fact", "plan_legs"]
 UID_CHARACTERS = 128
 OWN_NUMBER_CHARACTERS = 128
 REMARK_CHARACTERS = 1_024
+SHORT_CHARACTERS = 256
 DATA_CHARACTERS = 65_536
 MICROSECOND = timedelta(microseconds=1)
 
@@ -52,6 +53,47 @@ def check_text(name: str, text: str, most: int) -> None:
             raise InvalidValue(f"{name} holds a lone surrogate, which is no character") from None
     if "\x00" in text:
         raise InvalidValue(f"{name} holds a NUL character, which databases cannot keep")
+
+
+def check_texts(**texts: str) -> None:
+    """Refuse short texts for the journal that are too long, or that no database can keep.
+
+    Raises:
+        InvalidValue: names the argument.
+    """
+    for name, text in texts.items():
+        check_text(name, text, SHORT_CHARACTERS)
+
+
+def business_of(order_type: int, businesses: Mapping[int, Business[Any]]) -> Business[Any]:
+    """The business of this order type.
+
+    Raises:
+        ConfigError: none is registered for it.
+    """
+    business = businesses.get(order_type)
+    if business is None:
+        known = ", ".join(map(str, sorted(businesses))) or "none"
+        raise ConfigError(f"order type {order_type!r} is not registered here; registered: {known}")
+    return business
+
+
+def check_business(business: Business[Any]) -> None:
+    """Refuse a business that could not be carried out, before anybody has paid for it.
+
+    Raises:
+        ConfigError: names the setting, what was found and what is allowed.
+    """
+    name, order_type = type(business).__name__, getattr(business, "order_type", None)
+    if not isinstance(order_type, int) or not 0 <= order_type <= 65_535:
+        raise ConfigError(f"{name}.order_type is {order_type!r}: a number of 0 to 65535 is expected")
+    if not business.overrides("deliver"):
+        raise ConfigError(f"{name} has no deliver: every business says how its goods are handed over")
+    for setting in ("pay_within", "query_every", "transaction_limit"):
+        if getattr(business, setting) <= timedelta(0):
+            raise ConfigError(f"{name}.{setting} is {getattr(business, setting)}: it must be longer than 0")
+    if business.when_short not in {"reject", "wait"}:
+        raise ConfigError(f"{name}.when_short is {business.when_short!r}: 'reject' and 'wait' are allowed")
 
 
 def check_id(order_id: str, uid: str) -> None:

@@ -12,6 +12,7 @@ from orderway.core.journal import Entry, compact_json, fact_of
 from orderway.core.money import Money
 from orderway.core.order import Order, Stage
 from orderway.core.payment import Leg, LegState
+from orderway.core.text import fitting_reference, storable
 from orderway.errors import ConfigError, Declined, InvalidValue, Unavailable
 from orderway.orders import DATA_CHARACTERS, check_text
 from orderway.ports.channel import Channel, Charge, NotFound, Outcome, Refused
@@ -38,6 +39,7 @@ def payment_facts(
         reference: the channel's own number of the payment; tells a repeated notification from a second payment.
         deadline_at_us: until when delivering is tried, from now on.
     """
+    reference = fitting_reference(reference)
     payment = (channel, reference, amount.amount_minor, amount.currency)
     known = [leg for leg in order.legs if (leg.channel, leg.reference, leg.captured_minor, leg.currency) == payment]
     if known and not (known[0].state is LegState.UNEXPECTED and order.stage is Stage.CREATED):
@@ -128,7 +130,7 @@ class Payments:
         try:
             return await channel.charge(charge)
         except Declined as error:
-            return Refused(str(error))
+            return Refused(storable(str(error)))
         except Unavailable:
             raise  # nothing was sent
         except Exception as error:  # noqa: BLE001 - the money may have been taken: from now on ask, never repeat

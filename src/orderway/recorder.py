@@ -144,7 +144,7 @@ class Recorder:
         stamp = self.stamp()
         after, entries = self.chain(order, facts, stamp)
         after.attempts = 0
-        after.last_error = ""
+        after.last_error = last_error(order, facts)
         if after.is_final:
             after.due_at_us = after.holder = None
         elif due_in_us is None:
@@ -168,7 +168,7 @@ class Recorder:
             # Not closed here, even where no hook waits: somebody may hold the order, and only he can let go of it.
             after, entries = self.chain(order, facts, stamp, close=False)
             after.attempts = 0
-            after.last_error = ""
+            after.last_error = last_error(order, facts)
             after.due_at_us = None if after.is_final else stamp.at_us
             try:
                 await self.store.record(Change(after, entries, keep_holder=True))
@@ -208,3 +208,10 @@ def _warn_of_unexpected_money(order: Order[Any], facts: Sequence[Fact]) -> None:
         if isinstance(fact, UnexpectedPayment):
             amount = Money(fact.amount_minor, fact.currency)
             logger.warning("order %s: unexpected payment of %s through %s is kept", order.id, amount, fact.channel)
+
+
+def last_error(order: Order[Any], facts: Sequence[Fact]) -> str:
+    """What a person should read beside the order's new stage: the facts' own error; a closing hook's mark keeps it."""
+    if isinstance(facts[-1], Ended):
+        return order.last_error
+    return next((text for fact in facts if (text := getattr(fact, "error", ""))), "")

@@ -49,15 +49,24 @@ class Sweeper:
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Sweep until stopped; then let the orders in hand come to their next stop."""
-        while not stop.is_set():
-            self._wake.clear()
-            try:
-                await self.sweep_once()
-            except Unavailable as error:
-                logger.warning("sweeping failed, will be tried again: %s", error)
-            await self._clock.wait(self._wake, self._poll_s)
-        await self.drain()
+        """Sweep until stopped; then let the orders in hand come to their next stop. Cancelled, it drops them."""
+        self._wake = asyncio.Event()  # of the loop that it runs on now
+        try:
+            while not stop.is_set():
+                self._wake.clear()
+                try:
+                    await self.sweep_once()
+                except Unavailable as error:
+                    logger.warning("sweeping failed, will be tried again: %s", error)
+                except Exception:  # a sweeper that stopped would be missed only when orders are late
+                    logger.exception("sweeping failed, will be tried again")
+                await self._clock.wait(self._wake, self._poll_s)
+            await self.drain()
+        except asyncio.CancelledError:
+            for task in self._in_hand:
+                task.cancel()
+            await self.drain()
+            raise
 
     async def sweep_once(self) -> int:
         """Claim what is due, as far as there are free hands, and start forwarding it; returns how many orders."""
@@ -95,6 +104,8 @@ class Sweeper:
         except OrderwayError as error:
             # The row still says when to look again: nothing is lost, whatever went wrong here.
             logger.warning("order %s could not be forwarded now: %s", order.id, error)
+        except Exception:
+            logger.exception("order %s could not be forwarded now", order.id)
 
     def _put_down_and_wake(self, task: asyncio.Task[None]) -> None:
         """After an order of a full batch, of which there may be more: look again, with this hand free already."""

@@ -162,7 +162,6 @@ async def test_the_orders_of_a_dead_worker_are_taken_over_within_five_seconds(wo
     gate.go_on.set()  # the frozen process comes back and goes on with what it was doing
     assert (await task).stage is Stage.FINISHED
     assert world.delivered(order) == 1
-    dead._tasks.clear()
 
 
 async def test_a_worker_that_was_declared_dead_goes_on_under_a_new_incarnation(world: World, shop: Shop) -> None:

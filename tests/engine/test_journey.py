@@ -213,7 +213,7 @@ async def test_verdict_cancel(world: World) -> None:
     app = await world.app(shop)
     await app.wallet.top_up("alice", PRICE, key="t1")
     order = await app.forward(await app.create(1, "alice", amount=PRICE, pay="wallet"))
-    assert (order.stage, order.status, order.why) == (Stage.CANCELLED, 3, "sold out")
+    assert (order.stage, order.status, order.why, order.last_error) == (Stage.CANCELLED, 3, "by_business", "sold out")
     assert await app.wallet.balance("alice", "CNY") == PRICE
     assert shop.called("ended") == 1
 

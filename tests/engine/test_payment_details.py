@@ -153,6 +153,8 @@ def test_the_blocking_app_gives_them_too() -> None:
     class Toy(Business[dict[str, Any]]):
         order_type = 1
 
+        def deliver(self, order: Order[Any], delivery: Any) -> None: ...
+
     with blocking.App(channels=[ScriptedChannel(SystemClock(), default=NeverPays())], sweep=False) as app:
         app.register(Toy())
         order = app.forward(app.create(1, "alice", amount=PRICE, pay="scripted"))

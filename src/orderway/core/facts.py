@@ -139,9 +139,10 @@ class Finished(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancelled(Fact):
-    """The order will not be carried out, for the business's own reason."""
+    """The order will not be carried out: ``why`` is a class of reasons, ``error`` the reason in words."""
 
     why: str
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

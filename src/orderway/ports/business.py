@@ -33,6 +33,10 @@ class RetryIn:
     delay: timedelta
     reason: str = ""
 
+    def __post_init__(self) -> None:
+        if self.delay <= timedelta(0):
+            raise InvalidValue(f"RetryIn({self.delay}): the delay must be longer than 0")
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:
@@ -155,12 +159,20 @@ class Business(Generic[T]):
         try:
             if type(data) is dict and kind is not dict and get_origin(kind) is not dict:
                 data = cls.decode(compact_json(data))
-            if hasattr(data, "model_dump"):
-                return compact_json(data.model_dump(mode="json"))
-            if dataclasses.is_dataclass(data) and not isinstance(data, type):
-                return compact_json(dataclasses.asdict(data))
-            return compact_json(data)
+            text = compact_json(_plain(data))
+            if not text.isascii():
+                text.encode()  # a lone surrogate is no character, and no database keeps it
         except (TypeError, ValueError) as error:
             raise InvalidValue(
                 f"data of order type {cls.order_type} is not as {cls.__name__} wants it: {error}"
             ) from error
+        return text
+
+
+def _plain(data: Any) -> Any:
+    """A model or a dataclass as what JSON knows; anything else as it is."""
+    if hasattr(data, "model_dump"):
+        return data.model_dump(mode="json")
+    if dataclasses.is_dataclass(data) and not isinstance(data, type):
+        return dataclasses.asdict(data)
+    return data
