@@ -280,7 +280,8 @@ class App:
             Unavailable: the store did not answer; the order stays due.
         """
         self._ready()
-        ids.check_order_id(order if isinstance(order, str) else order.id)
+        if isinstance(order, str):
+            ids.check_order_id(order)
         return self._adopt(await self.holds.forward(order))
 
     async def record_payment(

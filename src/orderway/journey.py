@@ -176,6 +176,9 @@ class Journey:
                 return await self.end_unpaid(run, Rejected(why="insufficient_balance"))
             case ClosedThere() if business.when_short == "wait" and run.order.last_error == SHORT:
                 return record(PaymentClosed(leg=leg.number), Rejected(why="insufficient_balance"))
+            # Charged in time and closed already: who closed it for lack of balance died before it was recorded.
+            case ClosedThere() if in_time and not self.payments.channel(leg.channel).asks_payer:
+                return record(PaymentClosed(leg=leg.number), Rejected(why="insufficient_balance"))
             case ClosedThere():
                 return record(PaymentClosed(leg=leg.number), Closed(why="unpaid"))
             case _:

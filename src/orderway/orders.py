@@ -148,7 +148,8 @@ def created_fact(
     if own_number:
         check_text("own_number", own_number, OWN_NUMBER_CHARACTERS)
     amount_minor, currency = (amount.amount_minor, amount.currency) if amount is not None else (0, "XXX")
-    asked = [business.order_type, uid, amount_minor, currency, [leg.channel for leg in legs], own_number, text]
+    channels = [leg.channel for leg in legs] if legs else legs
+    asked = [business.order_type, uid, amount_minor, currency, channels, own_number, text]
     lasts = business.pay_within if legs else business.retry.deadline
     return Created(
         order_type=business.order_type,

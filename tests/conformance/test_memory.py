@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orderway.errors import Unavailable
+from orderway.errors import DeliveryFailed, Unavailable
 from orderway.memory import MemoryDatabase, MemoryLedger, MemorySequence, MemoryStore, MemoryWorkers
 from orderway.testing.conformance import (
     Backend,
@@ -17,6 +17,7 @@ from orderway.testing.conformance import (
     StoreConformance,
     WorkersConformance,
 )
+from orderway.testing.conformance.builders import finish, make_order
 
 
 class MemoryBackend:
@@ -90,6 +91,23 @@ async def test_cancelled_writers_do_not_keep_the_gate() -> None:
     await asyncio.gather(*waiting, return_exceptions=True)
     await workers.join(9, "after")
     assert sorted(await workers.counters()) == [1, 9]
+
+
+async def test_transaction_that_a_statement_rolled_back_writes_nothing_more() -> None:
+    database = MemoryDatabase()
+    store = MemoryStore(database)
+    database.goods.execute("CREATE TABLE goods (n INTEGER PRIMARY KEY)")
+    order = await store.create(*make_order(amount_minor=0))
+    async with store.transaction(10) as transaction:
+        await transaction.execute("INSERT INTO goods VALUES (1)")
+        with pytest.raises(DeliveryFailed, match="UNIQUE"):
+            await transaction.execute("INSERT OR ROLLBACK INTO goods VALUES (1)")
+        with pytest.raises(Unavailable):
+            await transaction.execute("INSERT INTO goods VALUES (2)")
+        with pytest.raises(Unavailable):
+            await transaction.commit_with(finish(order))
+    assert database.goods.execute("SELECT n FROM goods").fetchall() == []
+    assert await store.get(order.id) == order
 
 
 async def test_no_transaction_begins_while_another_one_has_the_database() -> None:

@@ -11,7 +11,7 @@ import pytest
 from sqlite_file import Faults, Open, Opened
 
 from orderway.core.order import Order
-from orderway.errors import CommitUnknown, OrderNotFound, Unavailable
+from orderway.errors import CommitUnknown, DeliveryFailed, OrderNotFound, Unavailable
 from orderway.ports.store import Statement
 from orderway.testing.conformance.builders import NOW_US, finish, make_order, make_posting
 
@@ -71,8 +71,9 @@ async def test_lost_answer_that_cannot_be_looked_up(open_file: Open, faults: Fau
 
     faults.at_commit = lose_and_go_away
     order, entry = make_order()
-    with pytest.raises(CommitUnknown):
+    with pytest.raises(CommitUnknown) as caught:
         await opened.store.create(order, entry)
+    assert caught.value.order_id == order.id
     faults.refuse_to_open = False
     assert await opened.store.get(order.id) == order
     assert await opened.store.create(order, entry) == order
@@ -107,6 +108,102 @@ async def test_user_transaction_whose_commit_gives_no_answer(
     assert (await opened.store.get(order.id)).version == (3 if written else 1)
 
 
+async def test_user_transaction_whose_commit_cannot_be_looked_up(open_file: Open, faults: Faults) -> None:
+    opened = await open_file(factory=faults.connection)
+    order = await opened.store.create(*make_order(amount_minor=0))
+
+    def lose_and_go_away(commit: Callable[[], Any]) -> None:
+        faults.refuse_to_open = True
+        lose_the_answer(commit)
+
+    async with opened.store.transaction(10) as transaction:
+        faults.at_commit = lose_and_go_away
+        with pytest.raises(CommitUnknown) as caught:
+            await transaction.commit_with(finish(order))
+        with pytest.raises(Unavailable):
+            await transaction.execute("DELETE FROM ow_workers")
+    assert caught.value.order_id == order.id
+    faults.refuse_to_open = False
+    assert (await opened.store.get(order.id)).version == 3
+    await use_a_transaction(opened)
+
+
+async def use_a_transaction(opened: Opened) -> None:
+    async with asyncio.timeout(10), opened.store.transaction(10) as transaction:
+        assert await transaction.fetch("SELECT 1") == [(1,)]
+
+
+async def test_broken_connection_of_user_transactions_is_replaced(open_file: Open, faults: Faults) -> None:
+    opened = await open_file(factory=faults.connection)
+    await use_a_transaction(opened)
+    faults.opened[-1].close()
+    with pytest.raises(Unavailable, match="closed"):
+        await use_a_transaction(opened)
+    await use_a_transaction(opened)
+    await opened.store.create(*make_order())
+
+
+async def test_connection_that_breaks_inside_a_user_transaction_is_replaced(open_file: Open, faults: Faults) -> None:
+    opened = await open_file(factory=faults.connection)
+    async with asyncio.timeout(10), opened.store.transaction(10) as transaction:
+        await transaction.fetch("SELECT 1")
+        faults.opened[-1].close()
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await transaction.execute("DELETE FROM ow_workers")
+    await use_a_transaction(opened)
+    await opened.store.create(*make_order())
+
+
+async def test_a_mistake_of_ours_ends_one_user_transaction_not_all(open_file: Open) -> None:
+    opened = await open_file()
+    [meta] = opened.run("SELECT * FROM ow_meta")
+    opened.run("DELETE FROM ow_meta")  # a row that we take for granted
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await use_a_transaction(opened)
+    opened.run("INSERT INTO ow_meta VALUES (?, ?, ?, ?)", *meta)
+    await use_a_transaction(opened)
+
+
+async def test_user_transaction_that_a_full_disk_rolled_back_writes_nothing_more(
+    open_file: Open, faults: Faults
+) -> None:
+    opened = await open_file(factory=faults.connection)
+    opened.run("CREATE TABLE goods (n TEXT)")
+    order = await opened.store.create(*make_order(amount_minor=0))
+    async with opened.store.transaction(10) as transaction:
+        await transaction.execute("INSERT INTO goods VALUES ('kept?')")
+        [[pages]] = await transaction.fetch("SELECT page_count FROM pragma_page_count")
+        faults.opened[-1].execute(f"PRAGMA max_page_count = {pages + 2}")
+        with pytest.raises(Unavailable, match="full"):
+            await transaction.execute("INSERT INTO goods VALUES (zeroblob(100000))")
+        with pytest.raises(Unavailable):
+            await transaction.execute("INSERT INTO goods VALUES ('alone')")
+        with pytest.raises(Unavailable):
+            await transaction.commit_with(finish(order))
+    assert opened.run("SELECT n FROM goods") == []
+    assert await opened.store.get(order.id) == order
+    await use_a_transaction(opened)
+
+
+async def test_user_transaction_that_a_statement_rolled_back_writes_nothing_more(open_file: Open) -> None:
+    opened = await open_file()
+    opened.run("CREATE TABLE goods (n INTEGER PRIMARY KEY)")
+    opened.run("INSERT INTO goods VALUES (1)")
+    order = await opened.store.create(*make_order(amount_minor=0))
+    async with opened.store.transaction(10) as transaction:
+        await transaction.execute("INSERT INTO goods VALUES (2)")
+        with pytest.raises(DeliveryFailed, match="UNIQUE"):
+            await transaction.execute("INSERT OR ROLLBACK INTO goods VALUES (1)")
+        with pytest.raises(Unavailable):
+            await transaction.execute("INSERT INTO goods VALUES (3)")
+        with pytest.raises(Unavailable):
+            await transaction.commit_with(finish(order))
+    assert opened.run("SELECT n FROM goods") == [(1,)]
+    assert await opened.store.get(order.id) == order
+
+
 async def test_full_disk_fails_what_does_not_fit_and_nothing_else(open_file: Open, faults: Faults) -> None:
     opened = await open_file(factory=faults.connection)
     kept = await opened.store.create(*make_order(amount_minor=0))
@@ -133,12 +230,21 @@ async def test_file_locked_by_a_stranger(open_file: Open) -> None:
     opened = await open_file(lock_timeout_s=0.05)
     stranger = sqlite3.connect(opened.database.path, isolation_level=None)
     stranger.execute("BEGIN IMMEDIATE")
-    orders = [make_order() for _ in range(3)]
-    outcomes = await asyncio.gather(*(opened.store.create(*each) for each in orders), return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes] == [Unavailable] * 3
+    orders = [make_order() for _ in range(6)]
+    ids = [order.id for order, _ in orders]
+    outcomes = await asyncio.gather(
+        *(opened.store.create(*each) for each in orders[:2]),
+        opened.store.record(finish(orders[2][0])),
+        opened.store.hold(ids[3], 7, NOW_US),
+        opened.store.postpone(ids[4], 1, 7, NOW_US, 1, ""),
+        opened.store.hint(ids[5], NOW_US),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [Unavailable] * 6
+    assert [outcome.order_id for outcome in outcomes if isinstance(outcome, Unavailable)] == ids
     stranger.execute("ROLLBACK")
     stranger.close()
-    for order, entry in orders:
+    for order, entry in orders[:2]:
         with pytest.raises(OrderNotFound):
             await opened.store.get(order.id)
         assert await opened.store.create(order, entry) == order

@@ -13,6 +13,7 @@ from sqlite_file import Open
 from orderway.adapters import open_ports, ports_for
 from orderway.errors import ConfigError, InvalidValue, SchemaTooNew, Unavailable, WrongThread
 from orderway.sql.dialects.sqlite import SqliteDatabase
+from orderway.sql.operations import Beat
 from orderway.sql.shards import ShardMap
 from orderway.testing.conformance.builders import make_order
 
@@ -116,12 +117,24 @@ async def test_use_after_a_fork_is_refused(open_file: Open) -> None:
     pid = os.fork()
     if pid == 0:
         try:
-            opened.database.write(None)  # type: ignore[arg-type]
+            opened.database.write(Beat(1))
         except WrongThread:
             os._exit(17)
         os._exit(1)
     _, status = await asyncio.to_thread(os.waitpid, pid, 0)
     assert os.waitstatus_to_exitcode(status) == 17
+
+
+async def test_use_from_another_event_loop_or_thread_is_refused(open_file: Open) -> None:
+    opened = await open_file()
+    order, entry = make_order()
+    for call in (opened.store.create(order, entry), opened.store.get(order.id)):
+        with pytest.raises(WrongThread, match="another event loop") as caught:
+            await asyncio.wait_for(asyncio.to_thread(asyncio.run, call), 10)
+        assert caught.value.order_id == order.id
+    with pytest.raises(WrongThread):
+        await asyncio.to_thread(opened.database.write, Beat(1))
+    assert await opened.store.create(order, entry) == order
 
 
 def test_two_event_loops_share_a_file(tmp_path: Path) -> None:

@@ -189,24 +189,27 @@ def differences(row: Order[Any], replayed: Order[Any], *, erased: bool = False) 
 def _entry(previous: str, order: Order[Any], fact: Fact, stamp: Stamp) -> Entry:
     kind = type(fact)
     public, private_fields = _FIELDS[kind]
-    body: dict[str, Any] = {name: getattr(fact, name) for name in public} if public else {}
-    if kind is Created:
+    body: dict[str, Any] = {}
+    for name in public:
+        body[name] = getattr(fact, name)
+    if kind is Created and body["legs"]:
         body["legs"] = [{name: getattr(leg, name) for name in _PLANNED} for leg in body["legs"]]
-    private = {name: value for name, default in private_fields if (value := getattr(fact, name)) != default}
     text = None
-    if private:
-        text = compact_json({"salt": stamp.salt, **private})
-        body["private"] = sha256(text.encode()).hexdigest()
+    if fact.data is not None or len(private_fields) > 1:
+        private = {name: value for name, default in private_fields if (value := getattr(fact, name)) != default}
+        if private:
+            text = compact_json({"salt": stamp.salt, **private})
+            body["private"] = sha256(text.encode()).hexdigest()
     if stamp.actor != SYSTEM:
         body["actor"] = stamp.actor
     if stamp.reason:
         body["reason"] = stamp.reason
     if stamp.cause:
         body["cause"] = stamp.cause
-    name = kind.__name__
+    fact_name = kind.__name__
     encoded = compact_json(body) if body else "{}"
-    digest = _hash(previous, order.id, order.version, name, stamp.at_us, stamp.write_id, encoded)
-    return Entry(order.id, order.version, name, stamp.at_us, stamp.write_id, encoded, text, digest)
+    digest = _hash(previous, order.id, order.version, fact_name, stamp.at_us, stamp.write_id, encoded)
+    return Entry(order.id, order.version, fact_name, stamp.at_us, stamp.write_id, encoded, text, digest)
 
 
 def _digest(previous: str, entry: Entry) -> str:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from orderway.errors import DeliveryFailed, Unavailable, UsageError
 from orderway.memory.database import MemoryDatabase
+from orderway.ports.statements import check_statement
 from orderway.ports.store import Change
 
 __all__ = ["MemoryTransaction", "run_statement"]
-
-_TRANSACTION_WORD = re.compile(r"\s*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
 
 Parameters = Mapping[str, Any] | Sequence[Any]
 
@@ -36,12 +34,12 @@ class MemoryTransaction:
     async def execute(self, sql: str, parameters: Parameters = ()) -> int:
         """Run one statement; returns the number of rows that it touched."""
         await self._turn()
-        return run_statement(self._database.goods, sql, parameters).rowcount
+        return self._run(sql, parameters).rowcount
 
     async def fetch(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
         """Run one query; returns all of its rows."""
         await self._turn()
-        return run_statement(self._database.goods, sql, parameters).fetchall()
+        return self._run(sql, parameters).fetchall()
 
     async def commit_with(self, change: Change) -> None:
         """Apply the change as the last statement and commit all of it together."""
@@ -63,6 +61,13 @@ class MemoryTransaction:
         if self._over is not None:
             raise self._over
 
+    def _run(self, sql: str, parameters: Parameters) -> sqlite3.Cursor:
+        try:
+            return run_statement(self._database.goods, sql, parameters)
+        finally:
+            if not self._database.goods.in_transaction:  # ``OR ROLLBACK`` and triggers can do so
+                self._finish(Unavailable("the transaction can do no more: it was rolled back"))
+
     def _expire(self) -> None:
         self._finish(Unavailable(f"the transaction was rolled back: it took more than {self._time_limit_s} s"))
 
@@ -80,8 +85,7 @@ def run_statement(goods: sqlite3.Connection, sql: str, parameters: Parameters) -
     Raises:
         DeliveryFailed: the database refused it, or it would end the transaction.
     """
-    if _TRANSACTION_WORD.match(sql):
-        raise DeliveryFailed(f"the transaction is not the statement's own to begin or end: {sql}")
+    check_statement(sql)
     try:
         return goods.execute(sql, dict(parameters) if isinstance(parameters, Mapping) else parameters)
     except (sqlite3.Error, sqlite3.Warning, OverflowError, ValueError) as error:

@@ -63,10 +63,10 @@ class GroupCommit:
 
         Raises:
             Unavailable: the database is closed; nothing was done.
-            WrongThread: used after a fork, or from another event loop.
+            WrongThread: used after a fork, or from another event loop or thread.
         """
-        if self._closed or os.getpid() != self._pid:
-            raise self._refusal()
+        if self._closed or _running_loop() is not self._loop:
+            raise self._refusal(operation)
         future: asyncio.Future[T] = self._loop.create_future()
         operation.future = future
         if len(self._waiting) < self._most_waiting and not self._line:
@@ -84,9 +84,9 @@ class GroupCommit:
         """Refuse what comes from now on and what stands in line; finish what was accepted. Idempotent."""
         self._closed = True
         while self._line:
-            future = self._line.popleft().future
-            if not future.done():
-                future.set_exception(self._refusal())
+            operation = self._line.popleft()
+            if not operation.future.done():
+                operation.future.set_exception(self._refusal(operation))
         await self._idle.wait()
 
     def _flush(self) -> None:
@@ -117,7 +117,23 @@ class GroupCommit:
             else:
                 future.set_exception(operation.error)
 
-    def _refusal(self) -> Exception:
+    def _refusal(self, operation: Operation[Any]) -> Exception:
+        order_id = operation.order_id
         if os.getpid() != self._pid:
-            return WrongThread("the database was opened before this process was forked: open it anew after the fork")
-        return Unavailable("the database is closed: nothing was done")
+            return WrongThread(
+                "the database was opened before this process was forked: open it anew after the fork", order_id=order_id
+            )
+        if self._closed:
+            return Unavailable("the database is closed: nothing was done", order_id=order_id)
+        return WrongThread(
+            "the database was opened on another event loop: use it on that one, or open it once more on this one",
+            order_id=order_id,
+        )
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop of this thread; None without one, as after a fork."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from orderway.core.journal import Entry
 from orderway.core.order import Order
+from orderway.errors import OrderwayError
 from orderway.ports.ledger import Posting
 from orderway.ports.store import Change
 
@@ -26,21 +27,27 @@ __all__ = [
     "Post",
     "Postpone",
     "Record",
+    "fail_all",
 ]
 
 T = TypeVar("T")
 
 
 class Operation(Generic[T]):
-    """One operation. Whoever runs it sets ``result`` or ``error``; the group commit then tells ``future``."""
+    """One operation. Whoever runs it sets ``result`` or ``error``; the group commit then tells ``future``.
 
-    __slots__ = ("error", "future", "result")
+    ``order_id`` is the one order that it is about; None if it is about none, or many.
+    """
+
+    __slots__ = ("error", "future", "order_id", "result")
 
     future: asyncio.Future[T]
     result: T
     error: Exception | None
+    order_id: str | None
 
     def __init__(self) -> None:
+        self.order_id = None
         self.error = None
 
 
@@ -52,6 +59,7 @@ class Create(Operation[Order[Any]]):
     def __init__(self, order: Order[Any], entry: Entry) -> None:
         self.order = order
         self.entry = entry
+        self.order_id = order.id
         self.error = None
 
 
@@ -62,13 +70,16 @@ class Record(Operation[None]):
 
     def __init__(self, change: Change) -> None:
         self.change = change
+        self.order_id = change.order.id
         self.error = None
 
 
 class Hold(Operation[Order[Any]]):
     """Take hold of an order and read it."""
 
-    __slots__ = ("due_at_us", "holder", "order_id")
+    __slots__ = ("due_at_us", "holder")
+
+    order_id: str
 
     def __init__(self, order_id: str, holder: int, due_at_us: int) -> None:
         super().__init__()
@@ -94,7 +105,9 @@ class Claim(Operation[Sequence[Order[Any]]]):
 class Postpone(Operation[bool]):
     """Let go of an order until a time."""
 
-    __slots__ = ("attempts", "due_at_us", "holder", "last_error", "order_id", "version")
+    __slots__ = ("attempts", "due_at_us", "holder", "last_error", "version")
+
+    order_id: str
 
     def __init__(
         self, order_id: str, version: int, holder: int, due_at_us: int, attempts: int, last_error: str
@@ -111,7 +124,9 @@ class Postpone(Operation[bool]):
 class Hint(Operation[bool]):
     """Make an order due now."""
 
-    __slots__ = ("now_us", "order_id")
+    __slots__ = ("now_us",)
+
+    order_id: str
 
     def __init__(self, order_id: str, now_us: int) -> None:
         super().__init__()
@@ -177,7 +192,9 @@ class NextBlock(Operation[int]):
 class Get(Operation[Order[Any]]):
     """Read an order."""
 
-    __slots__ = ("order_id",)
+    __slots__ = ()
+
+    order_id: str
 
     def __init__(self, order_id: str) -> None:
         super().__init__()
@@ -193,3 +210,16 @@ class Fetch(Operation[list[tuple[Any, ...]]]):
         super().__init__()
         self.sql = sql
         self.parameters = parameters
+
+
+def fail_all(operations: Iterable[Operation[Any]], error: Exception) -> None:
+    """Give operations that failed together their outcome.
+
+    Each caller gets an error of its own, which names its order: a traceback grows with every caller that it passes
+    through.
+    """
+    for operation in operations:
+        if isinstance(error, OrderwayError):
+            operation.error = type(error)(str(error), order_id=operation.order_id)
+        else:
+            operation.error = error

@@ -16,9 +16,22 @@ from orderway.ports.store import Change, Statement
 from orderway.testing.conformance.backend import Backend, Connection
 from orderway.testing.conformance.builders import HOUR_US, NOW_US, finish, make_change, make_order, paid
 
-__all__ = ["RecordConformance", "make_goods"]
+__all__ = ["NOT_ALLOWED", "RecordConformance", "make_goods"]
 
 ME, OTHER = 11, 22
+
+NOT_ALLOWED = [
+    " commit;",
+    "/* one\ntwo */ COMMIT",
+    "-- one\n-- two\nRollback",
+    "; COMMIT",
+    "\ufeffCOMMIT",
+    "END TRANSACTION",
+    "SAVEPOINT mine",
+    "ATTACH ':memory:' AS other",
+    "PRAGMA synchronous = OFF",
+]
+"""Statements that would end the transaction that they run in, or change the connection for those after them."""
 
 
 async def make_goods(backend: Backend) -> None:
@@ -161,9 +174,8 @@ class RecordConformance:
             Statement("INSERT INTO goods (uid, coins) VALUES ('u', 1)", {}, 1),
             Statement("UPDATE no_such_table SET x = 1", {}, None),
             Statement("this is no SQL", {}, None),
-            Statement(" commit;", {}, None),
         ],
-        ids=["no row", "fewer rows", "more rows", "duplicate key", "no table", "no SQL", "commit"],
+        ids=["no row", "fewer rows", "more rows", "duplicate key", "no table", "no SQL"],
     )
     async def test_failing_statement_writes_nothing(self, backend: Backend, statement: Statement) -> None:
         await make_goods(backend)
@@ -178,6 +190,17 @@ class RecordConformance:
         assert await backend.fetch("SELECT uid, coins FROM goods") == [("u", 100)]
         await one.store.record(finish(order, statements=[add_coins(5)]))
         assert await backend.fetch("SELECT uid, coins FROM goods") == [("u", 105)]
+
+    @pytest.mark.parametrize("sql", NOT_ALLOWED)
+    async def test_statement_that_would_leave_the_transaction_is_refused(self, backend: Backend, sql: str) -> None:
+        await make_goods(backend)
+        one = await backend.connect()
+        order = await created(one, amount_minor=0)
+        with pytest.raises(DeliveryFailed, match="not allowed in a delivery") as caught:
+            await one.store.record(finish(order, statements=[add_coins(5), Statement(sql, {}, None)]))
+        assert caught.value.order_id == order.id
+        assert await one.store.get(order.id) == order
+        assert await backend.fetch("SELECT uid, coins FROM goods") == [("u", 100)]
 
     async def test_statements_of_a_refused_change_are_not_run(self, backend: Backend) -> None:
         await make_goods(backend)

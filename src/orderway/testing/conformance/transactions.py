@@ -13,7 +13,7 @@ from orderway.errors import DeliveryFailed, HoldLost, OrderNotFound, OrderwayErr
 from orderway.ports.store import Statement
 from orderway.testing.conformance.backend import Backend
 from orderway.testing.conformance.builders import finish, make_order
-from orderway.testing.conformance.recording import make_goods
+from orderway.testing.conformance.recording import NOT_ALLOWED, make_goods
 
 __all__ = ["TransactionConformance"]
 
@@ -146,6 +146,17 @@ class TransactionConformance:
 
         with pytest.raises(Exception, match=r"(?i)no_such_table"):
             await deliver()
+        assert await coins(backend) == 100
+
+    @pytest.mark.parametrize("sql", NOT_ALLOWED)
+    async def test_statement_that_would_leave_the_transaction_is_refused(self, backend: Backend, sql: str) -> None:
+        await make_goods(backend)
+        one = await backend.connect()
+        async with one.store.transaction(LIMIT_S) as transaction:
+            await transaction.execute(ADD, {"n": 5})
+            for run in (transaction.execute, transaction.fetch):
+                with pytest.raises(DeliveryFailed, match="not allowed in a delivery"):
+                    await run(sql)
         assert await coins(backend) == 100
 
     async def test_past_the_limit_it_is_rolled_back_without_being_left(self, backend: Backend) -> None:

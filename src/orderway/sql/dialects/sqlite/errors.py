@@ -31,7 +31,7 @@ class Mismatch(Exception):
     """A group of operations did not touch the rows that it should: at least one of them is refused."""
 
 
-def is_environment(error: BaseException) -> bool:
+def is_environment(error: BaseException | None) -> bool:
     """True if the database as a whole did not answer, whatever the statement was."""
     if not isinstance(error, sqlite3.Error):
         return False
@@ -41,14 +41,14 @@ def is_environment(error: BaseException) -> bool:
     return code & 0xFF in _ENVIRONMENT
 
 
-def unavailable(error: BaseException) -> Unavailable:
+def unavailable(error: BaseException, order_id: str | None = None) -> Unavailable:
     """The database did not answer, and nothing was done."""
-    return Unavailable(f"SQLite did not answer, nothing was done: {error}")
+    return Unavailable(f"SQLite did not answer, nothing was done: {error}", order_id=order_id)
 
 
-def refused_value(error: BaseException) -> OrderwayError:
+def refused_value(error: BaseException, order_id: str | None = None) -> OrderwayError:
     """One operation's own fault: a value that does not fit."""
-    return InvalidValue(f"SQLite refused a value: {error}")
+    return InvalidValue(f"SQLite refused a value: {error}", order_id=order_id)
 
 
 def refused_statement(sql: str, error: BaseException) -> OrderwayError:

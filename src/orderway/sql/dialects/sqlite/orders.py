@@ -6,13 +6,13 @@ be done as it stands, it raises: the caller rolls back and runs each operation a
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from orderway.core.order import Order
 from orderway.errors import DeliveryFailed, OrderwayError
+from orderway.ports.statements import check_statement
 from orderway.ports.store import Statement
 from orderway.sql.dialects.sqlite.errors import BAD_VALUE, Mismatch, refused_statement, refused_value
 from orderway.sql.dialects.sqlite.statements import OrderStatements
@@ -21,15 +21,13 @@ from orderway.sql.refusals import exists, not_found, state_error
 from orderway.sql.rows import entry_row, insert_row, leg_row, orders_of, update_row
 from orderway.sql.shards import ShardMap
 
-__all__ = ["OrderWrites", "check_statement", "run_statement"]
+__all__ = ["OrderWrites", "run_statement"]
 
 T = TypeVar("T")
 
 _LEAVES_LEGS_ALONE = frozenset(
     {"StepDone", "Delivered", "Finished", "Cancelled", "Rejected", "Closed", "Stuck", "Ended", "Resumed"}
 )
-_FIRST_WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(\w*)", re.DOTALL)
-_TRANSACTION_WORDS = {"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "ATTACH", "DETACH", "PRAGMA"}
 
 
 class OrderWrites:
@@ -183,7 +181,7 @@ class OrderWrites:
         order = operation.order
         stored = None if isinstance(error, BAD_VALUE) else self.find(connection, order.id)
         if stored is None:
-            operation.error = refused_value(error)
+            operation.error = refused_value(error, order.id)
         elif stored.fingerprint == order.fingerprint:
             operation.result = stored
         else:
@@ -199,9 +197,9 @@ class OrderWrites:
             error.order_id = order_id
             return error
         if isinstance(error, BAD_VALUE):
-            return refused_value(error)
+            return refused_value(error, order_id)
         states = self.of_order(order_id).select_states.fetch(connection, [(order_id,)])
-        return state_error(change, states[0][1:] if states else None) or refused_value(error)
+        return state_error(change, states[0][1:] if states else None) or refused_value(error, order_id)
 
     def is_written(self, connection: sqlite3.Connection, operation: Create | Record) -> bool:
         """True if this very write is in the database."""
@@ -223,18 +221,6 @@ class OrderWrites:
         for order_id, item in items:
             groups.setdefault(self._shards.of_order(order_id), []).append(item)
         return [(self._statements[shard], group) for shard, group in sorted(groups.items())]
-
-
-def check_statement(sql: str) -> None:
-    """Refuse statements that would end the transaction that they run in, or change the connection.
-
-    Raises:
-        DeliveryFailed: names the word.
-    """
-    match = _FIRST_WORD.match(sql)
-    word = match.group(1).upper() if match else ""
-    if word in _TRANSACTION_WORDS:
-        raise DeliveryFailed(f"{word} is not allowed inside a delivery, whose transaction is not its own: {sql}")
 
 
 def run_statement(connection: sqlite3.Connection, statement: Statement) -> None:

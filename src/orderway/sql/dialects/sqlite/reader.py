@@ -9,7 +9,7 @@ from typing import Any
 from orderway.errors import OrderwayError
 from orderway.sql.dialects.sqlite.errors import BAD_VALUE, refused_value, unavailable
 from orderway.sql.dialects.sqlite.orders import OrderWrites
-from orderway.sql.operations import Fetch, Get, Operation
+from orderway.sql.operations import Fetch, Get, Operation, fail_all
 from orderway.sql.refusals import not_found
 
 __all__ = ["Reader"]
@@ -36,9 +36,8 @@ class Reader:
                     self._fetch(self._connection, operation)
         except Exception as error:  # noqa: BLE001 a mistake of ours must reach the callers, not end the thread
             self.close()
-            for operation in batch:
-                failed = unavailable(error) if isinstance(error, sqlite3.Error) else error
-                operation.error = operation.error or failed
+            unanswered = [operation for operation in batch if operation.error is None]
+            fail_all(unanswered, unavailable(error) if isinstance(error, sqlite3.Error) else error)
 
     def close(self) -> None:
         """Close the connection."""

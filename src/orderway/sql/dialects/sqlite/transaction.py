@@ -15,10 +15,10 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from orderway.errors import CommitUnknown, Unavailable
+from orderway.ports.statements import check_statement
 from orderway.ports.store import Change
 from orderway.sql.dialects.sqlite.errors import BAD_VALUE, is_environment, refused_statement, unavailable
-from orderway.sql.dialects.sqlite.lock import FileLock, LockTimeout
-from orderway.sql.dialects.sqlite.orders import check_statement
+from orderway.sql.dialects.sqlite.lock import FileLock
 from orderway.sql.dialects.sqlite.threads import tell
 from orderway.sql.dialects.sqlite.writer import commit, roll_back
 from orderway.sql.dialects.sqlite.writes import Writes
@@ -106,20 +106,28 @@ class SqliteTransaction:
             self.over = "the change was refused and everything rolled back"
             roll_back(connection)
             raise operation.error
-        self.over = "it was committed already"
+        self.over = "commit_with has ended it"
         problem = commit(connection)
         if problem is None:
             return
-        try:
-            if self._thread.writes.is_written(connection, [operation]):
-                return
-        except sqlite3.Error:
-            raise CommitUnknown(f"the commit gave no answer and could not be looked up: {problem}") from problem
-        raise unavailable(problem)
+        written = self._thread.look_up(operation)
+        if written is None:
+            raise CommitUnknown(
+                f"the commit gave no answer and could not be looked up: {problem}", order_id=operation.order_id
+            ) from problem
+        if not written:
+            raise unavailable(problem, operation.order_id) from problem
 
 
 class TransactionThread:
-    """Runs transactions, first come, first served."""
+    """Runs transactions, first come, first served; whatever happens to one, the next one gets its turn.
+
+    Args:
+        connect: opens the connection; used again when the one at hand has failed.
+        lock: shared with the writer and other processes.
+        lock_timeout_s: how long a transaction waits for it.
+        writes: what to do at the end of a transaction.
+    """
 
     def __init__(
         self, connect: Callable[[], sqlite3.Connection], lock: FileLock, lock_timeout_s: float, writes: Writes
@@ -128,6 +136,7 @@ class TransactionThread:
         self._lock = lock
         self._lock_timeout_s = lock_timeout_s
         self.writes = writes
+        self._connection: sqlite3.Connection | None = None
         self._inbox: SimpleQueue[SqliteTransaction | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -145,33 +154,47 @@ class TransactionThread:
             await asyncio.to_thread(self._thread.join)
         self._lock.close()
 
+    def look_up(self, operation: Record) -> bool | None:
+        """Whether a commit that gave no answer happened, read on a fresh connection; None if nobody can say."""
+        self._disconnect()
+        try:
+            self._connection = self._connect()
+            return self.writes.is_written(self._connection, [operation])
+        except sqlite3.Error:
+            return None
+
     def _serve(self) -> None:
-        connection: sqlite3.Connection | None = None
         while (transaction := self._inbox.get()) is not None:
             try:
-                connection = connection or self._connect()
                 self._lock.acquire(self._lock_timeout_s)
-            except (sqlite3.Error, LockTimeout, OSError) as error:
+            except Exception as error:  # noqa: BLE001 nothing may end the thread: others stand in line behind it
                 transaction.over = str(error)
             else:
                 try:
-                    self._run(connection, transaction)
+                    self._serve_locked(transaction)
                 finally:
-                    connection.set_progress_handler(None, 0)
-                    roll_back(connection)
                     self._lock.release()
             transaction.refuse_rest()
-        if connection is not None:
-            connection.close()
+        self._disconnect()
+
+    def _serve_locked(self, transaction: SqliteTransaction) -> None:
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            self._run(self._connection, transaction)
+            if self._connection is not None:
+                self._connection.set_progress_handler(None, 0)
+                roll_back(self._connection)
+        except Exception as error:  # noqa: BLE001 a broken connection or a mistake of ours must not end the thread
+            self._disconnect()
+            transaction.over = transaction.over or str(error)
 
     def _run(self, connection: sqlite3.Connection, transaction: SqliteTransaction) -> None:
+        """Run a transaction until it is over; leaves what was not committed to be rolled back."""
         deadline = monotonic() + transaction.time_limit_s
         connection.set_progress_handler(lambda: monotonic() > deadline, 20_000)
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            self.writes.check_epoch(connection)
-        except (sqlite3.Error, Unavailable) as error:
-            transaction.over = str(error)
+        connection.execute("BEGIN IMMEDIATE")
+        self.writes.check_epoch(connection)
         while not transaction.over:
             try:
                 item = transaction.jobs.get(timeout=max(0.0, deadline - monotonic()))
@@ -183,11 +206,25 @@ class TransactionThread:
                 return
             job, future = item
             try:
-                transaction.succeed(future, job(connection))
+                result = job(connection)
             except Exception as error:  # noqa: BLE001 whatever it is belongs to the caller
                 if monotonic() > deadline:
                     transaction.over = f"it took longer than its limit of {transaction.time_limit_s} s"
+                elif not transaction.over and (is_environment(error) or is_environment(error.__cause__)):
+                    transaction.over = f"SQLite failed: {error}"
+                    self._disconnect()
                 transaction.fail(future, unavailable(error) if is_environment(error) else error)
+            else:
+                transaction.succeed(future, result)
+            if not transaction.over and not connection.in_transaction:
+                # ``OR ROLLBACK`` and triggers can do so: what came after it would be committed statement by statement.
+                transaction.over = "it was rolled back"
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):  # it has failed already; a new one is opened in its place
+                connection.close()
 
 
 def _execute(connection: sqlite3.Connection, sql: str, parameters: Parameters) -> sqlite3.Cursor:

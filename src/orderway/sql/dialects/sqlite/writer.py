@@ -9,9 +9,9 @@ from typing import Any
 
 from orderway.errors import CommitUnknown, OrderwayError
 from orderway.sql.dialects.sqlite.errors import is_environment, unavailable
-from orderway.sql.dialects.sqlite.lock import FileLock, LockTimeout
+from orderway.sql.dialects.sqlite.lock import FileLock
 from orderway.sql.dialects.sqlite.writes import REFUSED, Writes
-from orderway.sql.operations import Operation
+from orderway.sql.operations import Operation, fail_all
 
 __all__ = ["Writer", "commit", "roll_back"]
 
@@ -41,19 +41,19 @@ class Writer:
         """Run one batch."""
         try:
             self._lock.acquire(self._lock_timeout_s)
-        except (LockTimeout, OSError) as error:
-            _fail(batch, unavailable(error))
+        except Exception as error:  # noqa: BLE001 nothing may end the thread, and nothing was done yet
+            fail_all(batch, unavailable(error))
             return
         try:
             self._write(batch)
         except OrderwayError as error:
-            _fail(batch, error)
+            fail_all(batch, error)
         except sqlite3.Error as error:
             self._disconnect()
-            _fail(batch, unavailable(error))
+            fail_all(batch, unavailable(error))
         except Exception as error:  # noqa: BLE001 a mistake of ours must reach the callers, not end the thread
             self._disconnect()
-            _fail(batch, error)
+            fail_all(batch, error)
         finally:
             self._lock.release()
 
@@ -94,9 +94,9 @@ class Writer:
         except sqlite3.Error:
             written = None
         if written is None:
-            _fail(batch, CommitUnknown(f"the commit gave no answer and could not be looked up: {problem}"))
+            fail_all(batch, CommitUnknown(f"the commit gave no answer and could not be looked up: {problem}"))
         elif not written:
-            _fail(batch, unavailable(problem))
+            fail_all(batch, unavailable(problem))
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -125,9 +125,3 @@ def roll_back(connection: sqlite3.Connection) -> None:
     """Roll back, unless SQLite has done so by itself (as it does when the disk is full)."""
     if connection.in_transaction:
         connection.execute("ROLLBACK")
-
-
-def _fail(batch: Batch, error: Exception) -> None:
-    for operation in batch:
-        # Each caller gets an error of its own: a traceback grows with every caller that it passes through.
-        operation.error = type(error)(str(error)) if isinstance(error, OrderwayError) else error

@@ -143,4 +143,4 @@ class Writes:
         elif isinstance(operation, Record):
             self.orders.explain_record(connection, operation, error)
         else:
-            operation.error = error if isinstance(error, OrderwayError) else refused_value(error)
+            operation.error = error if isinstance(error, OrderwayError) else refused_value(error, operation.order_id)
