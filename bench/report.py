@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.contestants import CONTESTANTS
-from bench.drive import loop_name
+from bench.drive import GC_THRESHOLD, loop_name
 from bench.plan import BASELINE, RAW_COMMITS, Plan, Point
 from bench.sample import Reading, spread
 from bench.targets import Verdict, ratios
@@ -32,6 +32,7 @@ def machine() -> dict[str, Any]:
         "sqlite": sqlite3.sqlite_version,
         "packages": {name: _version(name) for name in PACKAGES},
         "event_loop": loop_name(),
+        "gc_threshold": list(GC_THRESHOLD),
         "system": platform.platform(),
         "cores": os.cpu_count(),
         "load_1_5_15_min": [round(load, 2) for load in os.getloadavg()],
