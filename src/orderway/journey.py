@@ -36,7 +36,7 @@ from orderway.core.facts import (
 )
 from orderway.core.order import Order, Stage
 from orderway.core.payment import GATEWAY, Leg, LegState
-from orderway.core.text import storable
+from orderway.core.text import fitting_reference, storable
 from orderway.delivery import Delivery
 from orderway.errors import DeliveryFailed, HoldLost, OrderwayError, UsageError
 from orderway.hooks import call
@@ -166,7 +166,9 @@ class Journey:
             case None if leg.state is not LegState.UNKNOWN:
                 return record(PaymentUnknown(leg=leg.number))
             case Pending(reference, details) if leg.state is not LegState.PENDING:
-                pending = PaymentPending(leg=leg.number, reference=reference, details=details_text(details))
+                pending = PaymentPending(
+                    leg=leg.number, reference=fitting_reference(reference), details=details_text(details)
+                )
                 return record(pending, wait_us=pause_us)
             case Refused(why):
                 return record(PaymentDeclined(leg=leg.number, error=storable(why)), Cancelled(why="payment_declined"))

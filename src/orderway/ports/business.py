@@ -28,7 +28,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class RetryIn:
-    """Verdict: not now; ask again after this delay."""
+    """Verdict: not now; ask again after this delay. No failure: it may be returned for ever, past any deadline."""
 
     delay: timedelta
     reason: str = ""
