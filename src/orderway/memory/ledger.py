@@ -9,6 +9,7 @@ from orderway.core.money import MAX_MINOR
 from orderway.errors import InsufficientBalance, InvalidValue, KeyReused
 from orderway.memory.database import MemoryDatabase, check_storable
 from orderway.ports.ledger import WALLET, Posting, StatementLine
+from orderway.ports.limits import too_long_in_posting
 
 __all__ = ["MemoryLedger"]
 
@@ -86,6 +87,9 @@ class MemoryLedger:
 
 def _check(posting: Posting, at_us: int) -> None:
     what = f"posting {posting.key!r}"
+    misfit = too_long_in_posting(posting)
+    if misfit is not None:
+        raise misfit
     check_storable(what, (posting.key, posting.uid, posting.currency, posting.memo, at_us))
     for line in posting.lines:
         if line.account != WALLET and not line.account.startswith("house:"):

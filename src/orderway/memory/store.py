@@ -29,6 +29,7 @@ from orderway.errors import (
 )
 from orderway.memory.database import MemoryDatabase, Shard, check_storable, snapshot
 from orderway.memory.transaction import MemoryTransaction, run_statement
+from orderway.ports.limits import too_long_in_order
 from orderway.ports.store import Change, Page, Query
 
 __all__ = ["MemoryStore"]
@@ -297,6 +298,9 @@ _LEG_COLUMNS = attrgetter(
 
 
 def _check_order(order: Order[Any]) -> None:
+    misfit = too_long_in_order(order)
+    if misfit is not None:
+        raise misfit
     check_storable(f"order {order.id}", _COLUMNS(order))
     check_storable(f"the steps of order {order.id}", (*order.steps, *order.steps.values()))
     for leg in order.legs:

@@ -13,6 +13,7 @@ from orderway.core.journal import compact_json
 from orderway.core.money import MAX_MINOR
 from orderway.errors import InvalidValue
 from orderway.ports.ledger import WALLET, Line, Posting, StatementLine
+from orderway.ports.limits import too_long_in_posting
 from orderway.sql.database import Database
 from orderway.sql.operations import Post
 from orderway.sql.tables import ShardTables
@@ -87,7 +88,8 @@ def check(posting: Posting) -> None:
     """Refuse a posting that no ledger may apply.
 
     Raises:
-        InvalidValue: too few lines, a sum other than zero, an unknown account, or an amount beyond 64 bits.
+        InvalidValue: too few lines, a sum other than zero, an unknown account, an amount beyond 64 bits, or a text
+            too long for its column.
     """
     amounts = [line.amount_minor for line in posting.lines]
     if len(amounts) < 2 or sum(amounts) != 0:
@@ -97,6 +99,9 @@ def check(posting: Posting) -> None:
             raise InvalidValue(f"posting {posting.key}: account {line.account!r} is neither 'wallet' nor 'house:...'")
         if abs(line.amount_minor) > MAX_MINOR:
             raise InvalidValue(f"posting {posting.key}: an amount exceeds 2**63-1 minor units")
+    misfit = too_long_in_posting(posting)
+    if misfit is not None:
+        raise misfit
 
 
 def fingerprint(posting: Posting) -> str:

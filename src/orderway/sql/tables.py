@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeEngine
 
+from orderway.ports.limits import LONGEST
 from orderway.sql.rows import ENTRY_COLUMNS
 
 __all__ = ["SCHEMA_VERSION", "DatabaseTables", "ShardTables", "database_tables", "shard_tables"]
@@ -123,15 +124,15 @@ def _orders(metadata: MetaData, name: str) -> Table:
         Column("id", _text(26), primary_key=True),
         _number("slot", Integer),
         _number("type", Integer),
-        Column("uid", _text(128), nullable=False),
+        _limited("uid"),
         Column("stage", _text(16), nullable=False),
         _number("status", SmallInteger),
         _number("pay_status", SmallInteger),
         _number("amount_minor"),
-        Column("currency", _text(16), nullable=False),
+        _limited("currency"),
         Column("data_text", _long_text(), nullable=False),
         Column("remark", _long_text(), nullable=False),
-        Column("own_number", _text(191), nullable=False),
+        _limited("own_number"),
         Column("fingerprint", _text(64), nullable=False),
         Column("steps", _long_text(), nullable=False),
         Column("why", _long_text(), nullable=False),
@@ -147,7 +148,7 @@ def _orders(metadata: MetaData, name: str) -> Table:
         Column("holder", BigInteger),
         Column("last_error", _long_text(), nullable=False),
         CheckConstraint("amount_minor >= 0"),
-        *_fits(uid=128, own_number=191, currency=16),
+        *_fits("uid", "own_number", "currency"),
         Index(f"{name}_uid", "uid", "id"),
         # Only unfinished work: status rides along so that the overview needs no look at the rows.
         _partial(f"{name}_due", "status = 1 OR due_at_us IS NOT NULL", "type", "due_at_us", "status"),
@@ -163,12 +164,12 @@ def _legs(metadata: MetaData, name: str) -> Table:
         metadata,
         Column("order_id", _text(26), nullable=False),
         _number("number", SmallInteger),
-        Column("channel", _text(32), nullable=False),
+        _limited("channel"),
         _number("amount_minor"),
-        Column("currency", _text(16), nullable=False),
+        _limited("currency"),
         Column("state", _text(16), nullable=False),
         _number("attempt", Integer),
-        Column("reference", _text(128), nullable=False),
+        _limited("reference"),
         _number("authorized_minor"),
         _number("captured_minor"),
         _number("refunding_minor"),
@@ -178,7 +179,7 @@ def _legs(metadata: MetaData, name: str) -> Table:
         CheckConstraint("refunded_minor >= 0 AND refunding_minor >= 0 AND amount_minor >= 0"),
         CheckConstraint("refunding_minor <= captured_minor - refunded_minor"),
         CheckConstraint("captured_minor >= 0 AND captured_minor <= authorized_minor"),
-        *_fits(channel=32, reference=128, currency=16),
+        *_fits("channel", "reference", "currency"),
         _partial(f"{name}_reference", "reference <> ''", "reference", "order_id"),
         # Empty while nothing odd happens, so that looking for odd money costs nothing, however many orders there are.
         _partial(f"{name}_unexpected", "state = 'unexpected'", "state", "order_id"),
@@ -208,13 +209,13 @@ def _accounts(metadata: MetaData, name: str) -> Table:
     return Table(
         name,
         metadata,
-        Column("uid", _text(128), nullable=False),
-        Column("currency", _text(16), nullable=False),
+        _limited("uid"),
+        _limited("currency"),
         _number("balance_minor"),
         _number("movements"),
         PrimaryKeyConstraint("uid", "currency"),
         CheckConstraint("balance_minor >= 0"),
-        *_fits(uid=128, currency=16),
+        *_fits("uid", "currency"),
         sqlite_with_rowid=False,
     )
 
@@ -224,9 +225,9 @@ def _postings(metadata: MetaData, name: str) -> Table:
     return Table(
         name,
         metadata,
-        Column("uid", _text(128), nullable=False),
-        Column("key", _text(128), nullable=False),
-        Column("currency", _text(16), nullable=False),
+        _limited("uid"),
+        _limited("key"),
+        _limited("currency"),
         Column("memo", _long_text(), nullable=False),
         Column("fingerprint", _text(64), nullable=False),
         Column("write_id", _text(32), nullable=False),
@@ -235,7 +236,7 @@ def _postings(metadata: MetaData, name: str) -> Table:
         Column("movement", BigInteger),
         Column("balance_minor", BigInteger),
         PrimaryKeyConstraint("uid", "key"),
-        *_fits(uid=128, key=128, currency=16),
+        *_fits("uid", "key", "currency"),
         _partial(f"{name}_movement", "movement IS NOT NULL", "uid", "currency", "movement"),
         sqlite_with_rowid=False,
     )
@@ -246,14 +247,14 @@ def _lines(metadata: MetaData, name: str) -> Table:
     return Table(
         name,
         metadata,
-        Column("uid", _text(128), nullable=False),
-        Column("key", _text(128), nullable=False),
+        _limited("uid"),
+        _limited("key"),
         _number("number", Integer),
-        Column("account", _text(64), nullable=False),
-        Column("currency", _text(16), nullable=False),
+        _limited("account"),
+        _limited("currency"),
         _number("amount_minor"),
         PrimaryKeyConstraint("uid", "key", "number"),
-        *_fits(account=64),
+        *_fits("account"),
         sqlite_with_rowid=False,
     )
 
@@ -272,11 +273,13 @@ def _long_text() -> TypeEngine[str]:
     return Text().with_variant(mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
 
 
-def _fits(**lengths: int) -> list[CheckConstraint]:
+def _limited(name: str) -> Column[str]:
+    return Column(name, _text(LONGEST[name]), nullable=False)
+
+
+def _fits(*columns: str) -> list[CheckConstraint]:
     """SQLite does not enforce the length of a VARCHAR: a check does."""
-    return [
-        CheckConstraint(f"length({column}) <= {length}").ddl_if(dialect="sqlite") for column, length in lengths.items()
-    ]
+    return [CheckConstraint(f"length({column}) <= {LONGEST[column]}").ddl_if(dialect="sqlite") for column in columns]
 
 
 def _partial(name: str, condition: str, *columns: str) -> Index:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -153,6 +154,19 @@ class CreateConformance:
             await store.create(replace(order, **values), entry)  # type: ignore[arg-type]
         with pytest.raises(OrderNotFound):
             await store.get(order.id)
+
+    @pytest.mark.parametrize(("column", "limit"), [("uid", 128), ("own_number", 191), ("currency", 16)])
+    async def test_text_too_long_for_its_column_is_refused(self, backend: Backend, column: str, limit: int) -> None:
+        store = (await backend.connect()).store
+        for length in (limit, limit + 1):
+            options: dict[str, Any] = {"uid": "u", column: "X" * length}
+            order, entry = make_order(**options)
+            if length == limit:
+                assert await store.create(order, entry) == order
+                continue
+            with pytest.raises(InvalidValue, match=f"{column} has {length} characters, at most {limit} ") as caught:
+                await store.create(order, entry)
+            assert caught.value.order_id == order.id
 
     async def test_unknown_order_is_not_found(self, backend: Backend) -> None:
         store = (await backend.connect()).store

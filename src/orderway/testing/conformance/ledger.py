@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -138,6 +139,20 @@ class LedgerConformance(ProcessRaces):
             await ledger.post(Posting("k", "u", "USD", lines), NOW_US)
         assert await ledger.find("u", "k") is None
         await assert_books(ledger, {})
+
+    @pytest.mark.parametrize(("column", "limit"), [("uid", 128), ("key", 128), ("currency", 16), ("account", 64)])
+    async def test_text_too_long_for_its_column_is_refused(self, backend: Backend, column: str, limit: int) -> None:
+        ledger = (await backend.connect()).ledger
+        for length in (limit, limit + 1):
+            options: dict[str, Any] = {"uid": "u"}
+            options["house" if column == "account" else column] = "house:".ljust(length, "x")
+            posting = make_posting(amount_minor=5, **options)
+            if length == limit:
+                assert await ledger.post(posting, NOW_US) is True
+                continue
+            with pytest.raises(InvalidValue, match=f"{column} has {length} characters, at most {limit} "):
+                await ledger.post(posting, NOW_US)
+            assert await ledger.find(posting.uid, posting.key) is None
 
     async def test_largest_amount_fits_and_one_more_is_refused(self, backend: Backend) -> None:
         ledger = (await backend.connect()).ledger

@@ -232,6 +232,19 @@ class RecordConformance:
         assert {(await one.store.get(order.id)).stage for order in good} == {Stage.FINISHED}
         assert await backend.fetch("SELECT uid, coins FROM goods") == [("u", 120)]
 
+    async def test_reference_too_long_for_its_column_fails_alone(self, backend: Backend) -> None:
+        one = await backend.connect()
+        orders = [await created(one, f"u{n}") for n in range(3)]
+        references = ["R" * 128, "R" * 129, "\U0001f9fe" * 128]
+        changes = [make_change(each, paid(each, ref)) for each, ref in zip(orders, references, strict=True)]
+        results = await asyncio.gather(*map(one.store.record, changes), return_exceptions=True)
+        assert [results[0], results[2]] == [None, None]
+        assert type(results[1]) is InvalidValue
+        assert results[1].order_id == orders[1].id
+        assert "reference has 129 characters, at most 128 are allowed" in str(results[1])
+        stored = [await one.store.get(order.id) for order in orders]
+        assert stored == [changes[0].order, orders[1], changes[2].order]
+
     async def test_one_version_many_times_at_once_is_recorded_once(self, backend: Backend) -> None:
         await make_goods(backend)
         one = await backend.connect()

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from orderway.core.order import Order
 from orderway.errors import DeliveryFailed, OrderwayError
+from orderway.ports.limits import too_long_in_order
 from orderway.ports.statements import check_statement
 from orderway.ports.store import Statement
 from orderway.sql.dialects.sqlite.errors import BAD_VALUE, Mismatch, refused_statement, refused_value
@@ -181,7 +182,7 @@ class OrderWrites:
         order = operation.order
         stored = None if isinstance(error, BAD_VALUE) else self.find(connection, order.id)
         if stored is None:
-            operation.error = refused_value(error, order.id)
+            operation.error = too_long_in_order(order) or refused_value(error, order.id)
         elif stored.fingerprint == order.fingerprint:
             operation.result = stored
         else:
@@ -199,7 +200,8 @@ class OrderWrites:
         if isinstance(error, BAD_VALUE):
             return refused_value(error, order_id)
         states = self.of_order(order_id).select_states.fetch(connection, [(order_id,)])
-        return state_error(change, states[0][1:] if states else None) or refused_value(error, order_id)
+        refusal = state_error(change, states[0][1:] if states else None) or too_long_in_order(change.order)
+        return refusal or refused_value(error, order_id)
 
     def is_written(self, connection: sqlite3.Connection, operation: Create | Record) -> bool:
         """True if this very write is in the database."""
