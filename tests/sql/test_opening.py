@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,24 @@ async def test_close_leaves_no_file_open(tmp_path: Path) -> None:
     assert ours()
     await ports.close()
     assert ours() == []
+
+
+def test_system_without_file_locks_is_refused_in_plain_words(tmp_path: Path) -> None:
+    program = f"""
+import asyncio, sys
+sys.modules["fcntl"] = None  # as on Windows: the import fails
+from orderway.adapters import open_ports
+from orderway.errors import ConfigError
+try:
+    asyncio.run(open_ports("sqlite:///{tmp_path}/orders.db"))
+except ConfigError as error:
+    print(error)
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    assert "Windows" in said
+    assert "memory://" in said
 
 
 async def test_use_after_a_fork_is_refused(open_file: Open) -> None:

@@ -6,12 +6,13 @@ shares. Processes that wait in the kernel are woken at once.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 from pathlib import Path
 from queue import SimpleQueue
 from time import monotonic
+
+from orderway.errors import ConfigError
 
 __all__ = ["FileLock", "LockTimeout"]
 
@@ -25,9 +26,25 @@ class FileLock:
 
     Waiting in the kernel cannot be given a time limit, so a thread of its own waits there, and the caller waits for
     that thread.
+
+    Raises:
+        ConfigError: this system has no such locks.
     """
 
     def __init__(self, path: Path) -> None:
+        try:
+            import fcntl
+        except ImportError:
+            raise ConfigError(
+                "SQLite files cannot be opened on this system: the lock between processes needs flock, which Linux,"
+                " macOS and other Unixes have and Windows has not (WSL does); memory:// works everywhere, for tests"
+            ) from None
+        self._flock, self._exclusive, self._try, self._unlock = (
+            fcntl.flock,
+            fcntl.LOCK_EX,
+            fcntl.LOCK_EX | fcntl.LOCK_NB,
+            fcntl.LOCK_UN,
+        )
         self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         self._changed = threading.Condition()
@@ -43,7 +60,7 @@ class FileLock:
         """
         if not self._asked:  # else the waiting thread may get the lock at any moment, for this same file
             try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._flock(self._file, self._try)
                 return
             except BlockingIOError:
                 pass
@@ -51,7 +68,7 @@ class FileLock:
 
     def release(self) -> None:
         """Give the lock back."""
-        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._flock(self._file, self._unlock)
 
     def close(self) -> None:
         """Close the file, once the thread that waits for it has come back."""
@@ -82,11 +99,11 @@ class FileLock:
 
     def _serve(self, requests: SimpleQueue[bool]) -> None:
         while requests.get():
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            self._flock(self._file, self._exclusive)
             with self._changed:
                 self._asked = False
                 if self._wanted:
                     self._changed.notify()
                 else:  # whoever wanted it has given up
-                    fcntl.flock(self._file, fcntl.LOCK_UN)
+                    self._flock(self._file, self._unlock)
         os.close(self._file)
