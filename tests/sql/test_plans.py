@@ -9,7 +9,7 @@ from sqlite_file import Open
 
 from orderway.core.order import Status
 from orderway.ports.store import Query
-from orderway.sql.listing import page_select
+from orderway.sql.listing import page_select, page_values
 from orderway.sql.tables import shard_tables
 
 
@@ -24,7 +24,7 @@ from orderway.sql.tables import shard_tables
     ],
 )
 async def test_a_list_is_found_by_its_index(open_file: Open, query: Query, index: str) -> None:
-    statement = page_select(shard_tables(MetaData(), 0), query)
+    statement = page_select(shard_tables(MetaData(), 0), query).params(page_values(query))
     sql = statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
     plan = [row[3] for row in (await open_file()).run(f"EXPLAIN QUERY PLAN {sql}")]
     assert any(f" INDEX {index} " in step for step in plan), plan

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, func, literal, null, select, text, union_all
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Integer,
+    Select,
+    bindparam,
+    case,
+    func,
+    literal,
+    null,
+    select,
+    text,
+    union_all,
+)
 from sqlalchemy.sql.selectable import CompoundSelect
 
 from orderway.core.order import Status
@@ -12,9 +26,31 @@ from orderway.ports.store import Query
 from orderway.sql.rows import LEG_COLUMNS, ORDER_COLUMNS
 from orderway.sql.tables import ShardTables
 
-__all__ = ["counts_select", "page_select"]
+__all__ = ["counts_select", "page_select", "page_shape", "page_values"]
 
 _COMMON = (Status.FORWARDING, Status.FINISHED)
+_SINGLE = ("uid", "order_type", "created_from_us", "created_to_us", "own_number", "reference", "after")
+
+
+def page_values(query: Query) -> dict[str, Any]:
+    """The values of the query's conditions, by the names of the parameters that ``page_select`` gives them."""
+    values: dict[str, Any] = {"page_size": query.limit + 1}
+    for name in _SINGLE:
+        value = getattr(query, name)
+        if value is not None:
+            values[f"of_{name}"] = value
+    values |= {f"status_{at}": int(status) for at, status in enumerate(query.statuses or ())}
+    values |= {f"stage_{at}": stage.value for at, stage in enumerate(query.stages or ())}
+    return values
+
+
+def page_shape(query: Query) -> Hashable:
+    """What two queries must have in common to be the same statement with other values."""
+    return (
+        tuple(page_values(query)),
+        query.statuses is None or _is_rare(query),
+        (query.statuses is None, query.stages is None, query.unexpected, query.descending),
+    )
 
 
 def page_select(tables: ShardTables, query: Query) -> Select[Any]:
@@ -25,7 +61,7 @@ def page_select(tables: ShardTables, query: Query) -> Select[Any]:
         select(*(orders.c[name] for name in ORDER_COLUMNS))
         .where(*_conditions(tables, query))
         .order_by(order_by)
-        .limit(query.limit + 1)
+        .limit(bindparam("page_size", type_=Integer, required=False))
         .subquery("page")
     )
     return (
@@ -37,35 +73,47 @@ def page_select(tables: ShardTables, query: Query) -> Select[Any]:
 
 def _conditions(tables: ShardTables, query: Query) -> list[ColumnElement[bool]]:
     """The conditions. Those of partial indexes are repeated word for word: a planner does not infer them."""
-    column = tables.orders.c
+    column, leg, given = tables.orders.c, tables.legs.c, page_values(query)
     conditions: list[Any] = []
     if query.uid is not None:
-        conditions.append(column.uid == query.uid)
+        conditions.append(column.uid == bindparam("of_uid", required=False))
     if query.statuses is not None:
-        conditions.append(column.status.in_([int(status) for status in query.statuses]))
-        if not set(query.statuses) & set(_COMMON):
+        conditions.append(_one_of(column.status, "status_", given))
+        if _is_rare(query):
             conditions.append(text("status <> 1 AND status <> 2"))
     if query.stages is not None:
-        conditions.append(column.stage.in_([str(stage.value) for stage in query.stages]))
+        conditions.append(_one_of(column.stage, "stage_", given))
     if query.order_type is not None:
-        conditions.append(column.type == query.order_type)
+        conditions.append(column.type == bindparam("of_order_type", required=False))
     if query.created_from_us is not None:
-        conditions.append(column.created_at_us >= query.created_from_us)
+        conditions.append(column.created_at_us >= bindparam("of_created_from_us", required=False))
     if query.created_to_us is not None:
-        conditions.append(column.created_at_us < query.created_to_us)
+        conditions.append(column.created_at_us < bindparam("of_created_to_us", required=False))
     if query.own_number is not None:
-        conditions.append(column.own_number == query.own_number)
+        conditions.append(column.own_number == bindparam("of_own_number", required=False))
         conditions.append(text("own_number <> ''"))
     if query.reference is not None:
-        leg = tables.legs.c
-        paid = select(leg.order_id).where(leg.reference == query.reference, text("reference <> ''"))
+        paid = select(leg.order_id).where(
+            leg.reference == bindparam("of_reference", required=False), text("reference <> ''")
+        )
         conditions.append(column.id.in_(paid))
     if query.unexpected is not None:
-        odd = column.id.in_(select(tables.legs.c.order_id).where(text("state = 'unexpected'")))
+        odd = column.id.in_(select(leg.order_id).where(text("state = 'unexpected'")))
         conditions.append(odd if query.unexpected else ~odd)
     if query.after is not None:
-        conditions.append(column.id < query.after if query.descending else column.id > query.after)
+        after: BindParameter[str] = bindparam("of_after", required=False)
+        conditions.append(column.id < after if query.descending else column.id > after)
     return conditions
+
+
+def _one_of(column: ColumnElement[Any], prefix: str, given: Mapping[str, Any]) -> ColumnElement[bool]:
+    names = [name for name in given if name.startswith(prefix)]
+    return column.in_([bindparam(name, type_=column.type, required=False) for name in names])
+
+
+def _is_rare(query: Query) -> bool:
+    """True if only statuses are asked for that few orders have: there is an index for these."""
+    return not set(query.statuses or ()) & set(_COMMON)
 
 
 def counts_select(tables: ShardTables, now_us: int) -> CompoundSelect[Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
+
+from sqlalchemy import Select
 
 from orderway.core.ids import check_order_id
 from orderway.core.journal import Entry
@@ -13,13 +15,15 @@ from orderway.core.order import Order, Status
 from orderway.errors import InvalidValue, OrderNotFound
 from orderway.ports.store import Change, Page, Query, Transaction
 from orderway.sql.database import Database
-from orderway.sql.listing import counts_select, page_select
+from orderway.sql.listing import counts_select, page_select, page_shape, page_values
 from orderway.sql.operations import Claim, Create, Hint, Hold, Postpone, Record
 from orderway.sql.rows import entry_of, orders_of
 
 __all__ = ["SqlStore"]
 
 LARGEST_PAGE = 1000
+MOST_PAGES = 1000
+"""So many shapes of queries are remembered; each is compiled once."""
 
 
 class SqlStore:
@@ -27,6 +31,7 @@ class SqlStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._pages: dict[Hashable, Select[Any]] = {}
 
     async def start(self) -> None:
         """Open the database, and check its schema and shard map."""
@@ -62,15 +67,24 @@ class SqlStore:
             raise InvalidValue(f"limit={query.limit}: 1 to {LARGEST_PAGE} are allowed")
         if query.after is not None:
             check_order_id(query.after)
-        shards = self._database.tables.shards
+        shards: Sequence[int] = range(len(self._database.shards))
         if query.uid is not None:
-            shards = [shards[self._database.shards.of_uid(query.uid)]]
+            shards = [self._database.shards.of_uid(query.uid)]
+        values = page_values(query)
         found: list[Order[Any]] = []
-        for tables in shards:
-            found += orders_of(await self._database.fetch(page_select(tables, query))).values()
+        for shard in shards:
+            found += orders_of(await self._database.fetch(self._page(shard, query), **values)).values()
         found.sort(key=lambda order: order.id, reverse=query.descending)
         page = found[: query.limit]
         return Page(page, page[-1].id if len(found) > query.limit else None)
+
+    def _page(self, shard: int, query: Query) -> Select[Any]:
+        shape = (shard, page_shape(query))
+        if shape not in self._pages:
+            if len(self._pages) >= MOST_PAGES:
+                self._pages.clear()
+            self._pages[shape] = page_select(self._database.tables.shards[shard], query)
+        return self._pages[shape]
 
     async def hold(self, order_id: str, holder: int, due_at_us: int) -> Order[Any]:
         """Take hold of an unfinished order unless another living worker has it, and return it."""
