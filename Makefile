@@ -15,13 +15,13 @@ demo: $(STAMP) ## Run thousands of real purchases while their shop processes are
 	$(BIN)/orderway demo
 
 test: $(STAMP) ## Run the representative tests (at most 10 minutes on 2 cores)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-all: $(STAMP) ## Run every test in its long profile
-	ORDERWAY_LONG=1 $(BIN)/python -m pytest
+	ORDERWAY_LONG=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 check: lint ## Lint, check types and layers, run the quick tests (under a minute)
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not slow"
 
 bench: $(STAMP) ## Measure the speed; prints a table and writes JSON
 	$(BIN)/python -m bench

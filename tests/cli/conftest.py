@@ -90,7 +90,8 @@ async def main():
         await order("waiting", forward=False, uid="bob", amount=price, pay="gateway")
         closed = await order("closed", order_type=2, uid="late", amount=price, pay="gateway")
         await app.record_payment(closed.id, price, reference="[R-9]", actor="desk", cause="notice 7")
-        await order("abandoned", forward=False, uid="eve")
+        held = await order("abandoned", forward=False, uid="eve")
+        await app.ports.store.hold(held.id, app.membership.incarnation, app.clock.now_us() + 100_000)
         with open("ids.json", "w") as file:
             json.dump(ids, file)
         os._exit(0)  # the worker dies: it never leaves the table, and never lets go of its last order

@@ -1,4 +1,4 @@
-"""Prints what the crash explorer has tried, at the end of the test run."""
+"""Fixtures of the crash explorer's tests."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import pytest
 
 from orderway.testing.report import Report
 
-_EXPLORED = pytest.StashKey[list[str]]()
-
 
 @pytest.fixture(autouse=True)
 def quiet(caplog: pytest.LogCaptureFixture) -> None:
@@ -19,20 +17,12 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.fixture
-def explored(request: pytest.FixtureRequest) -> Callable[[Report], None]:
+def explored(summarize: Callable[[str, str], None]) -> Callable[[Report], None]:
     """Has a report's line printed at the end, prints its table, and fails if anything went wrong."""
 
     def judge(report: Report) -> None:
-        request.config.stash.setdefault(_EXPLORED, []).append(report.summary())
+        summarize("crash explorer", report.summary())
         print(report.table())  # noqa: T201 - pytest shows it with a failure, or with -s
         report.check()
 
     return judge
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    lines = terminalreporter.config.stash.get(_EXPLORED, [])
-    if lines:
-        terminalreporter.section("crash explorer")
-        for line in lines:
-            terminalreporter.write_line(line)

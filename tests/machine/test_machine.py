@@ -26,7 +26,7 @@ RUNS: dict[str, tuple[Callable[[], Grounds], int]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("grounds", RUNS)
 def test_orders_come_to_their_end_whatever_happens(
-    grounds: str, tables: dict[str, Counter[str]], caplog: pytest.LogCaptureFixture
+    grounds: str, summarize: Callable[[str, str], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     open_grounds, steps = RUNS[grounds]
     counts: Counter[str] = Counter()
@@ -43,6 +43,7 @@ def test_orders_come_to_their_end_whatever_happens(
             suppress_health_check=list(HealthCheck),
         ),
     )
-    tables[f"{grounds}, seed {SEED}"] = counts
+    lines = "\n".join(f"{count:>8}  {name}" for name, count in sorted(counts.items()))
+    summarize(f"machine on {grounds}, seed {SEED}: {counts.total()} steps", lines)
     assert not set(rule_names()) - set(counts), "rules that were never reached"
     assert counts.total() >= steps * TIMES

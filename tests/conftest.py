@@ -1,0 +1,32 @@
+"""Prints at the end of the run what long explorations have counted, wherever they ran (pytest-xdist included)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+PROPERTY = "summary"
+
+
+@pytest.fixture
+def summarize(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Has a text printed under a title at the end of the test run. It travels with the test's report."""
+
+    def note(title: str, text: str) -> None:
+        request.node.user_properties.append((PROPERTY, (title, text)))
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    sections: dict[str, list[str]] = {}
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            for name, value in getattr(report, "user_properties", ()):
+                if name == PROPERTY:
+                    sections.setdefault(value[0], []).append(value[1])
+    for title, texts in sorted(sections.items()):
+        terminalreporter.section(title)
+        for text in sorted(texts):
+            terminalreporter.write_line(text)
