@@ -30,7 +30,7 @@ def connect(
         timeout=busy_timeout_s,
         isolation_level=None,
         check_same_thread=False,  # opened in one thread, used in another; never by two at once
-        cached_statements=256,
+        cached_statements=512,
         factory=factory,
     )
     try:

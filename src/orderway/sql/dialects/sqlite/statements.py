@@ -11,7 +11,7 @@ from orderway.sql.rows import ENTRY_COLUMNS, INSERT_COLUMNS, LEG_COLUMNS, ORDER_
 
 __all__ = ["ManyRows", "OrderStatements", "PostingStatements"]
 
-CHUNKS = (64, 16, 4, 1)
+CHUNKS = (256, 64, 16, 4, 1)
 """Numbers of rows that statements are made for; few, so that the driver's statement cache holds them all."""
 
 
