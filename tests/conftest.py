@@ -8,6 +8,17 @@ import pytest
 
 PROPERTY = "summary"
 
+# What `make check` leaves out, for it must stay under a minute: whole explorations, races between processes, and
+# the SQLite suites over three shards (one shard stays in). `make test` runs everything.
+SLOW = ("tests/demo/", "tests/explorer/", "tests/kill/", "tests/machine/", "tests/sql/test_sharing.py", "processes")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        over_three_shards = item.nodeid.startswith("tests/conformance/test_sqlite.py") and "3-shards" in item.nodeid
+        if over_three_shards or any(part in item.nodeid for part in SLOW):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture
 def summarize(request: pytest.FixtureRequest) -> Callable[[str, str], None]:

@@ -116,6 +116,7 @@ async def test_an_unpaid_order_of_ones_own_gateway_closes_at_its_deadline(world:
     assert [(leg.state, leg.captured_minor) for leg in late.legs][1:] == [(LegState.UNEXPECTED, 1999)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("behaviour", "ends"),
     [
@@ -285,6 +286,7 @@ async def test_closing_hooks_run_until_they_succeed(world: World, shop: Shop) ->
     assert (shop.called("finished"), world.delivered(order)) == (4, 1)
 
 
+@pytest.mark.slow
 async def test_a_stuck_hook_that_fails_is_never_given_up(world: World, shop: Shop) -> None:
     shop.fail = {"deliver": 10_000, "ended": 100}
     app = await world.app(shop)
