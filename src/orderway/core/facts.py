@@ -14,26 +14,46 @@ from orderway.core.payment import Leg
 __all__ = [
     "FACTS",
     "PRIVATE_FIELDS",
+    "AllRefunded",
+    "Amended",
     "Cancelled",
     "Closed",
     "Created",
     "Delivered",
+    "DisputeLost",
+    "DisputeOpened",
+    "DisputeWon",
     "Ended",
     "Fact",
     "Finished",
+    "Held",
     "Paid",
+    "PartPaid",
     "PaymentClosed",
     "PaymentDeclined",
     "PaymentPending",
     "PaymentUnknown",
+    "PlanChanged",
+    "RefundPending",
+    "RefundRefused",
+    "RefundRequested",
+    "RefundResumed",
+    "RefundStuck",
+    "RefundUnknown",
+    "Refunded",
     "Rejected",
+    "Released",
+    "Reopened",
     "Resumed",
+    "Revoked",
     "StepDone",
     "Stuck",
+    "TakenBack",
+    "UnexpectedAccepted",
     "UnexpectedPayment",
 ]
 
-PRIVATE_FIELDS = ("data", "remark", "error", "result", "details")
+PRIVATE_FIELDS = ("data", "remark", "error", "result", "details", "before")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +114,34 @@ class PaymentClosed(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held(Fact):
+    """A channel has put money aside for a leg: this much, which counts for so much of the price."""
+
+    leg: int
+    amount_minor: int
+    worth_minor: int
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released(Fact):
+    """A leg's hold went back to the payer."""
+
+    leg: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartPaid(Fact):
+    """A leg was paid, and others are still to come."""
+
+    leg: int
+    amount_minor: int
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Paid(Fact):
-    """A leg was paid in full: the amount and currency that were asked for."""
+    """A leg was paid in full, and with it the whole price: the amount and currency that were asked for."""
 
     leg: int
     amount_minor: int
@@ -104,23 +150,140 @@ class Paid(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanChanged(Fact):
+    """The payer chose other channels: these legs are new; those that were still open are closed at their channels."""
+
+    legs: tuple[Leg, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnexpectedPayment(Fact):
-    """Money came that was not asked for so: another amount or currency, a second time, or for an ended order."""
+    """Money came that was not asked for so: another amount or currency, a second time, or for an ended order.
+
+    ``leg`` is the leg whose key it was paid under, if that leg had no money yet: the key is used up.
+    """
 
     channel: str
     amount_minor: int
     currency: str
     reference: str
+    leg: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnexpectedAccepted(Fact):
+    """A person decided that unexpected money of this leg needs nothing more."""
+
+    leg: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reopened(Fact):
+    """A payment came for an order that had ended unpaid, and its order type wants it revived: its legs are planned anew."""
+
+    deadline_at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundRequested(Fact):
+    """Money of a leg shall go back: it is reserved from here on, before anything is sent."""
+
+    refund: int
+    leg: int
+    amount_minor: int
+    worth_minor: int
+    key: str
+    why: str
+    deadline_at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundPending(Fact):
+    """The channel has accepted the refund and gives its result later."""
+
+    refund: int
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundUnknown(Fact):
+    """The refund was sent and no answer came; from now on it is queried."""
+
+    refund: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refunded(Fact):
+    """The money of this refund went back."""
+
+    refund: int
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundRefused(Fact):
+    """The channel refused the refund for good: its money is ours again, and may be refunded another way."""
+
+    refund: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundStuck(Fact):
+    """The refund had no result by its deadline: it stays reserved, and a person must step in."""
+
+    refund: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundResumed(Fact):
+    """An operator sent a stuck refund on, under the same key."""
+
+    refund: int
+    deadline_at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllRefunded(Fact):
+    """The whole price has gone back, or was lost in a dispute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeOpened(Fact):
+    """The payer has disputed a payment at its channel."""
+
+    leg: int
+    amount_minor: int
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeWon(Fact):
+    """A dispute was decided for us: the money stays."""
+
+    leg: int
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeLost(Fact):
+    """A dispute was decided against us: the channel has taken this much."""
+
+    leg: int
+    amount_minor: int
+    reference: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepDone(Fact):
-    """One step of the delivery is done, with its result; it is not done again."""
+    """One step of the delivery is done, with its result; it is not done again. ``skipped``: a person said so."""
 
     effect: ClassVar[bool] = True
 
     step: str
     result: str = "null"
+    skipped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +306,29 @@ class Cancelled(Fact):
 
     why: str
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoked(Fact):
+    """A paid order shall be undone: goods are taken back, then all money goes back."""
+
+    why: str
+    deadline_at_us: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenBack(Fact):
+    """Whatever was delivered has been taken back, or nothing was."""
+
+    effect: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amended(Fact):
+    """An operator corrected the business data; ``before`` is what it was, ``data`` what it is now."""
+
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +355,7 @@ class Stuck(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended(Fact):
-    """The ``ended`` hook has succeeded for an order that was cancelled, rejected, closed or is stuck."""
+    """The ``ended`` hook has succeeded for an order that was cancelled, rejected, closed, refunded or is stuck."""
 
     effect: ClassVar[bool] = True
 
@@ -189,11 +375,31 @@ FACTS: dict[str, type[Fact]] = {
         PaymentUnknown,
         PaymentDeclined,
         PaymentClosed,
+        Held,
+        Released,
+        PartPaid,
         Paid,
+        PlanChanged,
         UnexpectedPayment,
+        UnexpectedAccepted,
+        Reopened,
+        RefundRequested,
+        RefundPending,
+        RefundUnknown,
+        Refunded,
+        RefundRefused,
+        RefundStuck,
+        RefundResumed,
+        AllRefunded,
+        DisputeOpened,
+        DisputeWon,
+        DisputeLost,
         StepDone,
         Delivered,
         Finished,
+        Revoked,
+        TakenBack,
+        Amended,
         Cancelled,
         Rejected,
         Closed,

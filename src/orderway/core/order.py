@@ -14,7 +14,7 @@ from orderway.core.changes import CHANGES, PROBLEMS
 from orderway.core.facts import Created, Fact
 from orderway.core.ids import slot_in
 from orderway.core.money import Money
-from orderway.core.payment import Leg, LegState
+from orderway.core.payment import Leg, LegState, Refund, RefundState
 from orderway.core.stages import FINAL_STAGES, RESUME, STATUS, TRANSITIONS, Stage, Status, check_transitions
 from orderway.errors import IllegalTransition
 
@@ -56,6 +56,7 @@ class Order(Generic[T]):
         own_number: the business's or third party's own number that the id was made from, or "".
         fingerprint: SHA-256 over what was asked for at creation; the same id with another one is another order.
         steps: results (JSON text) of the delivery's steps that are done, by name.
+        refunds: what of its payments goes back, or went back.
         why: why it was cancelled, rejected, closed or is stuck.
         resume_stage: of a stuck order, the stage it goes on from.
         created_at_us: when it was created.
@@ -81,6 +82,7 @@ class Order(Generic[T]):
     own_number: str
     fingerprint: str
     steps: dict[str, str]
+    refunds: tuple[Refund, ...]
     why: str
     resume_stage: Stage | None
     created_at_us: int
@@ -112,8 +114,45 @@ class Order(Generic[T]):
 
     @property
     def paid_minor(self) -> int:
-        """What was paid of the price, in minor units; unexpected money is not part of it."""
-        return sum(leg.captured_minor for leg in self.legs if leg.state is LegState.PAID)
+        """What was paid of the price, in minor units; what went back since is not subtracted."""
+        return sum([leg.worth_minor for leg in self.legs if leg.state is LegState.PAID])
+
+    @property
+    def missing_minor(self) -> int:
+        """What of the price is neither paid nor held, in minor units."""
+        return self.amount_minor - sum([leg.worth_minor for leg in self.legs if leg.state in _IN_HAND])
+
+    @property
+    def refunded_minor(self) -> int:
+        """What went back of the price, in minor units; unexpected money is not part of it."""
+        return sum([refund.worth_minor for refund in self.refunds if refund.state is RefundState.RETURNED])
+
+    @property
+    def is_settled(self) -> bool:
+        """True when no channel is to be asked for anything more: nothing is to be closed there, or to go back."""
+        return not (
+            any([leg.state is LegState.CLOSING for leg in self.legs])
+            or any([refund.is_live for refund in self.refunds])
+        )
+
+    @property
+    def is_wound_up(self) -> bool:
+        """True when no money of the price is with us, on its way, or still to come."""
+        return self.is_settled and not any(
+            leg.is_open or leg.state is LegState.HELD or (leg.state is LegState.PAID and leg.kept_minor)
+            for leg in self.legs
+        )
+
+    @property
+    def needs_person(self) -> bool:
+        """True while a person must decide something: it is stuck or disputed, or money of it has nowhere to go."""
+        return (
+            self.stage in _FOR_PEOPLE
+            or any(
+                [leg.disputed_minor or (leg.state is LegState.UNEXPECTED and leg.refundable_minor) for leg in self.legs]
+            )
+            or any([refund.state is RefundState.STUCK for refund in self.refunds])
+        )
 
     @property
     def slot(self) -> int:
@@ -123,7 +162,7 @@ class Order(Generic[T]):
     @property
     def is_final(self) -> bool:
         """True when nothing is due any more."""
-        return self.stage in FINAL_STAGES
+        return self.stage in FINAL_STAGES and (not self.legs or self.is_settled)
 
     @property
     def data(self) -> T:
@@ -156,6 +195,18 @@ class Order(Generic[T]):
         """The idempotency key of a leg's current attempt, the same whoever asks and however often (at most 32)."""
         return f"{self.id}-{leg.number}-{leg.attempt}"
 
+    def refund_key(self, refund: Refund) -> str:
+        """The idempotency key of a refund at its channel, the same on every attempt (at most 32)."""
+        return f"{self.id}-r{refund.number}"
+
+    def find_leg(self, number: int) -> Leg | None:
+        """The leg of this number, or None."""
+        return self.legs[number] if 0 <= number < len(self.legs) else None
+
+    def find_refund(self, number: int) -> Refund | None:
+        """The refund of this number, or None."""
+        return self.refunds[number - 1] if 0 < number <= len(self.refunds) else None
+
     @property
     def delivery_key(self) -> str:
         """The idempotency key of this order's delivery."""
@@ -177,6 +228,7 @@ class Order(Generic[T]):
             own_number=fact.own_number,
             fingerprint=fact.fingerprint,
             steps={},
+            refunds=(),
             why="",
             resume_stage=None,
             created_at_us=at_us,
@@ -228,6 +280,8 @@ class Order(Generic[T]):
         return Order(*_values_of(self))
 
 
+_IN_HAND = frozenset({LegState.PAID, LegState.HELD})
+_FOR_PEOPLE = frozenset({Stage.FAILING, Stage.STUCK, Stage.DISPUTED})
 _FIELDS = tuple(column.name for column in fields(Order))
 _values_of = attrgetter(*_FIELDS)
 OPERATIONAL = ("due_at_us", "attempts", "holder", "last_error")

@@ -6,21 +6,41 @@ from enum import IntEnum, StrEnum
 from typing import cast
 
 from orderway.core.facts import (
+    AllRefunded,
+    Amended,
     Cancelled,
     Closed,
     Delivered,
+    DisputeLost,
+    DisputeOpened,
+    DisputeWon,
     Ended,
     Fact,
     Finished,
+    Held,
     Paid,
+    PartPaid,
     PaymentClosed,
     PaymentDeclined,
     PaymentPending,
     PaymentUnknown,
+    PlanChanged,
+    Refunded,
+    RefundPending,
+    RefundRefused,
+    RefundRequested,
+    RefundResumed,
+    RefundStuck,
+    RefundUnknown,
     Rejected,
+    Released,
+    Reopened,
     Resumed,
+    Revoked,
     StepDone,
     Stuck,
+    TakenBack,
+    UnexpectedAccepted,
     UnexpectedPayment,
 )
 from orderway.errors import ConfigError
@@ -29,7 +49,7 @@ __all__ = ["FINAL_STAGES", "RESUME", "STATUS", "TRANSITIONS", "Stage", "Status",
 
 
 class Stage(StrEnum):
-    """Where an order stands. A stage in -ing still owes its closing hook; ``delivered`` owes the ``finished`` hook."""
+    """Where an order stands. A stage in -ing still owes something: money that goes back, a hook."""
 
     __hash__ = str.__hash__  # Enum's own is written in Python, and stages are looked up several times an order
 
@@ -43,6 +63,10 @@ class Stage(StrEnum):
     REJECTED = "rejected"
     CLOSING = "closing"
     CLOSED = "closed"
+    RETURNING = "returning"
+    REFUNDING = "refunding"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
     FAILING = "failing"
     STUCK = "stuck"
 
@@ -70,49 +94,110 @@ STATUS: dict[Stage, Status] = {
     Stage.REJECTED: Status.INSUFFICIENT_BALANCE,
     Stage.CLOSING: Status.CLOSED,
     Stage.CLOSED: Status.CLOSED,
+    Stage.RETURNING: Status.FORWARDING,
+    Stage.REFUNDING: Status.FORWARDING,
+    Stage.REFUNDED: Status.REFUNDED,
+    Stage.DISPUTED: Status.STUCK,
     Stage.FAILING: Status.STUCK,
     Stage.STUCK: Status.STUCK,
 }
 
-FINAL_STAGES = frozenset({Stage.FINISHED, Stage.CANCELLED, Stage.REJECTED, Stage.CLOSED, Stage.STUCK})
-"""Stages in which nothing is due. Of these only ``stuck`` can be left, by a person or by the payment it waited for."""
+FINAL_STAGES = frozenset(
+    {
+        *(Stage.FINISHED, Stage.CANCELLED, Stage.REJECTED, Stage.CLOSED, Stage.REFUNDED),
+        *(Stage.DISPUTED, Stage.STUCK),
+    }
+)
+"""Stages in which nothing is due but money on its way back. Most can be left again: by a payment, a refund, a person."""
 
 RESUME = "resume"
-"""In ``TRANSITIONS``: the stage that the order was in when it got stuck."""
+"""In ``TRANSITIONS``: the stage that the order was in when it got stuck or disputed."""
 
 Target = Stage | str
 _S = Stage
 
-TRANSITIONS: dict[Stage, dict[type[Fact], Target]] = {
-    _S.CREATED: {
-        PaymentPending: _S.CREATED,
-        PaymentUnknown: _S.CREATED,
-        PaymentDeclined: _S.CREATED,
-        PaymentClosed: _S.CREATED,
-        UnexpectedPayment: _S.CREATED,
+_MONEY: tuple[type[Fact], ...] = (
+    *(UnexpectedPayment, UnexpectedAccepted, PaymentClosed, Released),
+    *(RefundRequested, RefundPending, RefundUnknown, Refunded, RefundRefused, RefundStuck, RefundResumed),
+    *(DisputeOpened, DisputeWon, DisputeLost, Amended),
+)
+"""What may happen in any stage and moves none: money is always kept, and its way back never depends on the goods."""
+
+_UNDO: dict[type[Fact], Target] = {Revoked: _S.RETURNING, AllRefunded: _S.REFUNDING, DisputeOpened: _S.DISPUTED}
+"""What undoes an order whose price is paid."""
+
+
+def _facts(stage: Stage, *others: dict[type[Fact], Target]) -> dict[type[Fact], Target]:
+    facts: dict[type[Fact], Target] = dict.fromkeys(_MONEY, stage)
+    for more in others:
+        facts |= more
+    return facts
+
+
+def _ending(stage: Stage, end: Stage) -> dict[type[Fact], Target]:
+    return _facts(stage, {Ended: end, Reopened: _S.CREATED, Stuck: _S.FAILING})
+
+
+def _stuck(stage: Stage) -> dict[type[Fact], Target]:
+    onward: dict[type[Fact], Target] = {
         Paid: _S.PAID,
+        PartPaid: stage,
+        StepDone: stage,  # skipped by an operator
+        Resumed: RESUME,
         Cancelled: _S.CANCELLING,
-        Rejected: _S.REJECTING,
-        Closed: _S.CLOSING,
-        Stuck: _S.FAILING,
-    },
-    _S.PAID: {
-        UnexpectedPayment: _S.PAID,
-        StepDone: _S.PAID,
-        Delivered: _S.DELIVERED,
-        Cancelled: _S.CANCELLING,  # only while nothing was paid: see _guard
-        Stuck: _S.FAILING,
-    },
-    _S.DELIVERED: {UnexpectedPayment: _S.DELIVERED, Finished: _S.FINISHED, Stuck: _S.FAILING},
-    _S.FINISHED: {UnexpectedPayment: _S.FINISHED},
-    _S.CANCELLING: {UnexpectedPayment: _S.CANCELLING, Ended: _S.CANCELLED, Stuck: _S.FAILING},
-    _S.CANCELLED: {UnexpectedPayment: _S.CANCELLED},
-    _S.REJECTING: {UnexpectedPayment: _S.REJECTING, Ended: _S.REJECTED, Stuck: _S.FAILING},
-    _S.REJECTED: {UnexpectedPayment: _S.REJECTED},
-    _S.CLOSING: {UnexpectedPayment: _S.CLOSING, Ended: _S.CLOSED, Stuck: _S.FAILING},
-    _S.CLOSED: {UnexpectedPayment: _S.CLOSED},
-    _S.FAILING: {UnexpectedPayment: _S.FAILING, Paid: _S.PAID, Resumed: RESUME, Ended: _S.STUCK},
-    _S.STUCK: {UnexpectedPayment: _S.STUCK, Paid: _S.PAID, Resumed: RESUME},
+        Revoked: _S.RETURNING,
+    }
+    return _facts(stage, onward)
+
+
+TRANSITIONS: dict[Stage, dict[type[Fact], Target]] = {
+    _S.CREATED: _facts(
+        _S.CREATED,
+        dict.fromkeys(
+            (PaymentPending, PaymentUnknown, PaymentDeclined, Held, PartPaid, PlanChanged),
+            _S.CREATED,
+        ),
+        {
+            Paid: _S.PAID,
+            Cancelled: _S.CANCELLING,
+            Rejected: _S.REJECTING,
+            Closed: _S.CLOSING,
+            Stuck: _S.FAILING,
+        },
+    ),
+    _S.PAID: _facts(
+        _S.PAID,
+        _UNDO,
+        {
+            StepDone: _S.PAID,
+            Delivered: _S.DELIVERED,
+            Cancelled: _S.CANCELLING,  # only while nothing was paid: see changes.PROBLEMS
+            Stuck: _S.FAILING,
+        },
+    ),
+    _S.DELIVERED: _facts(_S.DELIVERED, _UNDO, {Finished: _S.FINISHED, Stuck: _S.FAILING}),
+    _S.FINISHED: _facts(_S.FINISHED, _UNDO),
+    _S.CANCELLING: _ending(_S.CANCELLING, _S.CANCELLED),
+    _S.CANCELLED: _facts(_S.CANCELLED, {Reopened: _S.CREATED}),
+    _S.REJECTING: _ending(_S.REJECTING, _S.REJECTED),
+    _S.REJECTED: _facts(_S.REJECTED, {Reopened: _S.CREATED}),
+    _S.CLOSING: _ending(_S.CLOSING, _S.CLOSED),
+    _S.CLOSED: _facts(_S.CLOSED, {Reopened: _S.CREATED}),
+    _S.RETURNING: _facts(_S.RETURNING, {StepDone: _S.RETURNING, TakenBack: _S.REFUNDING, Stuck: _S.FAILING}),
+    _S.REFUNDING: _facts(
+        _S.REFUNDING,
+        {
+            Ended: _S.REFUNDED,
+            Cancelled: _S.CANCELLING,  # where nothing was to be paid
+            Stuck: _S.FAILING,
+        },
+    ),
+    _S.REFUNDED: _facts(_S.REFUNDED),
+    _S.DISPUTED: _facts(
+        _S.DISPUTED, {DisputeWon: RESUME, DisputeLost: RESUME, AllRefunded: _S.REFUNDING, Revoked: _S.RETURNING}
+    ),
+    _S.FAILING: {**_stuck(_S.FAILING), Ended: _S.STUCK},
+    _S.STUCK: _stuck(_S.STUCK),
 }
 """The one table: in which stage which fact may be recorded, and the stage after it. Nothing else moves an order."""
 
