@@ -179,7 +179,7 @@ class UnexpectedAccepted(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reopened(Fact):
-    """A payment came for an order that had ended unpaid, and its order type wants it revived: its legs are planned anew."""
+    """A payment came for an order that had ended unpaid, and its type wants it revived: its legs are planned anew."""
 
     deadline_at_us: int
 

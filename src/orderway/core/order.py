@@ -131,8 +131,7 @@ class Order(Generic[T]):
     def is_settled(self) -> bool:
         """True when no channel is to be asked for anything more: nothing is to be closed there, or to go back."""
         return not (
-            any([leg.state is LegState.CLOSING for leg in self.legs])
-            or any([refund.is_live for refund in self.refunds])
+            any(leg.state is LegState.CLOSING for leg in self.legs) or any(refund.is_live for refund in self.refunds)
         )
 
     @property
@@ -148,10 +147,9 @@ class Order(Generic[T]):
         """True while a person must decide something: it is stuck or disputed, or money of it has nowhere to go."""
         return (
             self.stage in _FOR_PEOPLE
-            or any(
-                [leg.disputed_minor or (leg.state is LegState.UNEXPECTED and leg.refundable_minor) for leg in self.legs]
-            )
-            or any([refund.state is RefundState.STUCK for refund in self.refunds])
+            or any(leg.disputed_minor for leg in self.legs)
+            or any(leg.state is LegState.UNEXPECTED and leg.refundable_minor for leg in self.legs)
+            or any(refund.state is RefundState.STUCK for refund in self.refunds)
         )
 
     @property

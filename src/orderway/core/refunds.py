@@ -206,6 +206,7 @@ def _on_decided(order: Order[Any], fact: DisputeWon | DisputeLost) -> None:
     _with_leg(order, fact.leg, lambda leg: replace(leg, disputed_minor=0, refunded_minor=leg.refunded_minor + lost))
     if order.stage is Stage.DISPUTED:
         order.why = ""
+        order.resume_stage = None
 
 
 REFUND_CHANGES: dict[type[Fact], Callable[[Order[Any], Any], None]] = {

@@ -108,7 +108,7 @@ FINAL_STAGES = frozenset(
         *(Stage.DISPUTED, Stage.STUCK),
     }
 )
-"""Stages in which nothing is due but money on its way back. Most can be left again: by a payment, a refund, a person."""
+"""Stages in which nothing is due but money on its way back. Most can be left again, by a payment or a person."""
 
 RESUME = "resume"
 """In ``TRANSITIONS``: the stage that the order was in when it got stuck or disputed."""

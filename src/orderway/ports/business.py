@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, cast, get_args, get
 
 from orderway.core.journal import compact_json
 from orderway.core.order import Order
+from orderway.core.refunds import Allocation
 from orderway.errors import ConfigError, InvalidValue
 
 __all__ = ["Business", "Cancel", "Hold", "Retry", "RetryIn", "Verdict"]
@@ -102,6 +103,21 @@ class Business(Generic[T]):
     query_every: ClassVar[timedelta] = timedelta(seconds=30)
     """How often a channel is asked about a payment that it waits for."""
 
+    late_payment: ClassVar[Literal["revive", "give_back", "ask"]] = "give_back"
+    """When an order that ended unpaid is paid after all: carried out if still possible, money back, or a person."""
+
+    second_payment: ClassVar[Literal["give_back", "ask"]] = "give_back"
+    """When an order that is paid is paid again."""
+
+    wrong_payment: ClassVar[Literal["give_back", "ask"]] = "ask"
+    """When another amount or currency comes, or somebody else's payment: money back and wait on, or a person."""
+
+    refund_by: ClassVar[Allocation] = "reverse"
+    """How a refund is spread over several payments: the last one first, or each in ``ratio`` to what it still has."""
+
+    refund_within: ClassVar[timedelta] = timedelta(days=7)
+    """How long a refund is tried; past it the refund is stuck, in front of a person."""
+
     transaction_limit: ClassVar[timedelta] = timedelta(seconds=5)
     """How long ``delivery.transaction()`` may take."""
 
@@ -113,12 +129,19 @@ class Business(Generic[T]):
         """Hand the goods over. See ``orderway.Delivery`` for the ways to do so exactly once."""
         raise NotImplementedError(f"{type(self).__name__}.deliver")
 
+    def take_back(self, order: Order[T], delivery: Any) -> Awaitable[None] | None:
+        """Undo a delivery: the order was cancelled after it was paid. Has the same ways to do so exactly once.
+
+        It is also asked where delivering was begun and never recorded as done: take back what there is.
+        """
+        return None
+
     def finished(self, order: Order[T]) -> Awaitable[None] | None:
         """The order is delivered. Runs at least once; marked when it succeeded."""
         return None
 
     def ended(self, order: Order[T]) -> Awaitable[None] | None:
-        """The order was cancelled, rejected, closed or is stuck: see its status. Runs at least once."""
+        """The order was cancelled, rejected, closed, refunded or is stuck: see its status. Runs at least once."""
         return None
 
     def overrides(self, hook: str) -> bool:
