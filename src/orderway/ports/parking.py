@@ -1,4 +1,4 @@
-"""Parking: verified payments for orders that do not exist (yet); kept until their order is there, or a person decides."""
+"""Parking: verified payments for orders that do not exist, kept until their order is there, or a person decides."""
 
 from __future__ import annotations
 
