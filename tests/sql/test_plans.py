@@ -9,6 +9,7 @@ from sqlite_file import Open
 
 from orderway.core.order import Status
 from orderway.ports.store import Query
+from orderway.sql.ledger import postings_after
 from orderway.sql.listing import page_select, page_values
 from orderway.sql.tables import shard_tables
 
@@ -29,3 +30,11 @@ async def test_a_list_is_found_by_its_index(open_file: Open, query: Query, index
     plan = [row[3] for row in (await open_file()).run(f"EXPLAIN QUERY PLAN {sql}")]
     assert any(f" INDEX {index} " in step for step in plan), plan
     assert not any(step.startswith("SCAN ow_") for step in plan), plan
+
+
+async def test_a_page_of_postings_is_found_by_the_primary_key(open_file: Open) -> None:
+    statement = postings_after(shard_tables(MetaData(), 0), ("user-7", "key-7"), 500)
+    sql = statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    plan = [row[3] for row in (await open_file()).run(f"EXPLAIN QUERY PLAN {sql}")]
+    assert any("ow_postings_0 USING PRIMARY KEY ((uid,key)>" in step for step in plan), plan
+    assert any("ow_lines_0 USING PRIMARY KEY (uid=? AND key=?)" in step for step in plan), plan

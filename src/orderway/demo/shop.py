@@ -30,7 +30,7 @@ from orderway.demo.tally import Tally, What
 from orderway.errors import BadNotification
 from orderway.ports.business import Business
 from orderway.ports.channel import Charge, Outcome
-from orderway.ports.ledger import Ledger, Posting, StatementLine
+from orderway.ports.ledger import Ledger, Posted, Posting, StatementLine
 from orderway.system_clock import SystemClock
 
 __all__ = ["Cds", "CountingChannel", "CountingLedger", "RecordShop", "Shop"]
@@ -112,6 +112,10 @@ class CountingLedger:
     ) -> tuple[Sequence[StatementLine], int | None]:
         """As ``Ledger.statement``."""
         return await self._ledger.statement(uid, currency, after, limit)
+
+    async def postings(self, after: str | None = None, limit: int = 500) -> tuple[Sequence[Posted], str | None]:
+        """As ``Ledger.postings``."""
+        return await self._ledger.postings(after, limit)
 
     async def trial_balance(self) -> Mapping[str, Mapping[str, int]]:
         """As ``Ledger.trial_balance``."""

@@ -16,7 +16,8 @@ from orderway.core.journal import Entry
 from orderway.core.order import Order
 from orderway.errors import ConfigError, InvalidValue
 from orderway.memory.gate import Gate
-from orderway.ports.ledger import Posting, StatementLine
+from orderway.ports.ledger import Posted, StatementLine
+from orderway.ports.parking import ParkedPayment
 
 __all__ = ["MemoryDatabase", "Shard", "check_storable", "snapshot"]
 
@@ -69,11 +70,13 @@ class MemoryDatabase:
         self.shards = [Shard() for _ in range(shards)]
         self.workers: dict[int, int] = {}
         self.worker_names: dict[int, str] = {}
-        self.postings: dict[tuple[str, str], Posting] = {}
+        self.postings: dict[tuple[str, str], Posted] = {}
+        self.posted: list[Posted] = []  # the same, in the order in which they came
         self.balances: dict[tuple[str, str], int] = {}
         self.statements: dict[tuple[str, str], list[StatementLine]] = {}
         self.house: dict[tuple[str, str], int] = {}
         self.sequences: dict[str, int] = {}
+        self.parked: dict[tuple[str, str], ParkedPayment] = {}
         self.gate = Gate()
         self.lock = Lock()
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from orderway.core.money import MAX_MINOR
 from orderway.errors import InsufficientBalance, InvalidValue, KeyReused
 from orderway.memory.database import MemoryDatabase, check_storable
-from orderway.ports.ledger import WALLET, Posting, StatementLine
+from orderway.ports.ledger import WALLET, Posted, Posting, StatementLine
 from orderway.ports.limits import too_long_in_posting
 
 __all__ = ["MemoryLedger"]
@@ -26,8 +26,10 @@ class MemoryLedger:
         async with self._database.writing():
             known = self._database.postings.get((posting.uid, posting.key))
             if known is not None:
-                if known != posting:
-                    raise KeyReused(f"key {posting.key!r} of {posting.uid!r} stands for another posting: {known}")
+                if known.posting != posting:
+                    raise KeyReused(
+                        f"key {posting.key!r} of {posting.uid!r} stands for another posting: {known.posting}"
+                    )
                 return False
             self._apply(posting, at_us)
             return True
@@ -35,7 +37,8 @@ class MemoryLedger:
     async def find(self, uid: str, key: str) -> Posting | None:
         """The posting applied under this key, or None."""
         async with self._database.reading():
-            return self._database.postings.get((uid, key))
+            found = self._database.postings.get((uid, key))
+        return None if found is None else found.posting
 
     async def balance(self, uid: str, currency: str) -> int:
         """The wallet's balance in minor units."""
@@ -52,6 +55,15 @@ class MemoryLedger:
             lines = self._database.statements.get((uid, currency), [])
             end = after + limit
             return lines[after:end], end if end < len(lines) else None
+
+    async def postings(self, after: str | None = None, limit: int = 500) -> tuple[Sequence[Posted], str | None]:
+        """Postings of all users, in the order in which they came, and the cursor of the next page."""
+        if limit < 1 or not (after is None or (after.isascii() and after.isdigit())):
+            raise InvalidValue(f"after={after!r}, limit={limit}: a cursor is what a page gave, a limit at least 1")
+        async with self._database.reading():
+            posted, start = self._database.posted, int(after or 0)
+            end = start + limit
+            return posted[start:end], str(end) if end < len(posted) else None
 
     async def trial_balance(self) -> Mapping[str, Mapping[str, int]]:
         """Per currency, the sum of each account kind."""
@@ -74,7 +86,9 @@ class MemoryLedger:
             )
         if after > MAX_MINOR:
             raise InvalidValue(f"the balance of {posting.uid!r} would exceed the largest amount, {MAX_MINOR}")
-        self._database.postings[posting.uid, posting.key] = posting
+        posted = Posted(posting, at_us)
+        self._database.postings[posting.uid, posting.key] = posted
+        self._database.posted.append(posted)
         if moved:
             self._database.balances[wallet] = after
             line = StatementLine(posting.key, sum(moved), after, posting.memo, at_us)

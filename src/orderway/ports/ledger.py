@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["FUNDING", "SALES", "WALLET", "Ledger", "Line", "Posting", "StatementLine"]
+__all__ = ["FUNDING", "SALES", "WALLET", "Ledger", "Line", "Posted", "Posting", "StatementLine"]
 
 WALLET = "wallet"
 """The account of a user that has a balance; accounts of the house (``house:...``) are sums of their lines."""
@@ -41,6 +41,14 @@ class Posting:
     currency: str
     lines: tuple[Line, ...]
     memo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A posting as applied, and when, in microseconds since 1970."""
+
+    posting: Posting
+    at_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,17 @@ class Ledger(Protocol):
         self, uid: str, currency: str, after: int = 0, limit: int = 50
     ) -> tuple[Sequence[StatementLine], int | None]:
         """Movements of a wallet, oldest first, and the cursor of the next page (None: this was the last)."""
+
+    async def postings(self, after: str | None = None, limit: int = 500) -> tuple[Sequence[Posted], str | None]:
+        """Postings of all users, at most ``limit``, and the cursor of the next page (None: this was the last).
+
+        The order is stable and the adapter's own, not that of time. Every posting that was applied before the first
+        page was asked for comes exactly once; one that is applied while the pages are read comes once or not at all.
+        A page costs the same wherever it stands.
+
+        Raises:
+            InvalidValue: the cursor is none that this ledger has given, or the limit is below 1.
+        """
 
     async def trial_balance(self) -> Mapping[str, Mapping[str, int]]:
         """Per currency, the sum of each account kind (``wallet`` for all users together, ``house:...``).

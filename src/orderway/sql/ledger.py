@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from itertools import groupby
+from typing import Any
 
-from sqlalchemy import func, literal, select, union_all
+from sqlalchemy import Select, func, literal, select, tuple_, union_all
 
 from orderway.core.journal import compact_json
 from orderway.core.money import MAX_MINOR
 from orderway.errors import InvalidValue
-from orderway.ports.ledger import WALLET, Line, Posting, StatementLine
+from orderway.ports.ledger import WALLET, Line, Posted, Posting, StatementLine
 from orderway.ports.limits import too_long_in_posting
 from orderway.sql.database import Database
 from orderway.sql.operations import Post
@@ -66,6 +69,22 @@ class SqlLedger:
         page = [StatementLine(*row[:5]) for row in rows[:limit]]
         return page, rows[limit - 1][5] if len(rows) > limit else None
 
+    async def postings(self, after: str | None = None, limit: int = 500) -> tuple[Sequence[Posted], str | None]:
+        """Postings of all users, shard by shard, by user and key, and the cursor of the next page."""
+        if limit < 1:
+            raise InvalidValue(f"limit={limit}: it must be at least 1")
+        last = None if after is None else _place_of(after)
+        first = 0 if last is None else self._database.shards.of_uid(last[0])
+        found: list[Posted] = []
+        for tables in self._database.tables.shards[first:]:
+            rows = await self._database.fetch(postings_after(tables, last, limit + 1 - len(found)))
+            found += [_posted(list(lines)) for _, lines in groupby(rows, key=lambda row: (row[0], row[1]))]
+            if len(found) > limit:
+                end = found[limit - 1].posting
+                return found[:limit], compact_json([end.uid, end.key])
+            last = None
+        return found, None
+
     async def trial_balance(self) -> Mapping[str, Mapping[str, int]]:
         """Per currency, the sum of each account kind."""
         sums: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -82,6 +101,36 @@ class SqlLedger:
 
     def _tables(self, uid: str) -> ShardTables:
         return self._database.tables.shards[self._database.shards.of_uid(uid)]
+
+
+def _place_of(cursor: str) -> tuple[str, str]:
+    """The user and key of the posting after which a page begins."""
+    try:
+        uid, key = json.loads(cursor)
+    except (ValueError, TypeError):
+        uid = key = None
+    if not (isinstance(uid, str) and isinstance(key, str)):
+        raise InvalidValue(f"after={cursor!r} is no cursor of this ledger: give what the page before gave")
+    return uid, key
+
+
+def postings_after(tables: ShardTables, last: tuple[str, str] | None, limit: int) -> Select[Any]:
+    """One shard's part of a page: the lines of at most so many postings, found by the primary key alone."""
+    posting, line = tables.postings.c, tables.lines.c
+    page = select(posting.uid, posting.key, posting.currency, posting.memo, posting.at_us)
+    if last is not None:
+        page = page.where(tuple_(posting.uid, posting.key) > tuple_(*last))
+    each = page.order_by(posting.uid, posting.key).limit(limit).subquery("page").c
+    return (
+        select(each.uid, each.key, each.currency, each.memo, each.at_us, line.account, line.amount_minor)
+        .where(line.uid == each.uid, line.key == each.key)
+        .order_by(each.uid, each.key, line.number)
+    )
+
+
+def _posted(rows: Sequence[Sequence[Any]]) -> Posted:
+    uid, key, currency, memo, at_us = rows[0][:5]
+    return Posted(Posting(key, uid, currency, tuple(Line(row[5], row[6]) for row in rows), memo), at_us)
 
 
 def check(posting: Posting) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from orderway.core.money import MAX_MINOR
 from orderway.errors import InsufficientBalance, InvalidValue, KeyReused
-from orderway.ports.ledger import WALLET, Ledger, Line, Posting, StatementLine
+from orderway.ports.ledger import WALLET, Ledger, Line, Posted, Posting, StatementLine
 from orderway.testing.conformance.backend import PROCESSES, Backend, require
 from orderway.testing.conformance.builders import NOW_US, make_posting, uids_in_shards
 from orderway.testing.conformance.racing import ProcessRaces, Racers
@@ -17,6 +18,8 @@ from orderway.testing.conformance.racing import ProcessRaces, Racers
 __all__ = ["LedgerConformance"]
 
 ROUNDS = 50
+HOSTILE = ("", " ", "'; --", '"],[', "a\nb", "%", "ü", "u\u0308", "\U0001f600", "\uffff", "\u202e", "Z", "z")
+"""Texts that a cursor may trip over: empty, quoting, and characters that sort apart in UTF-8 and in UTF-16."""
 
 
 async def assert_books(ledger: Ledger, expected: dict[str, dict[str, int]]) -> None:
@@ -25,6 +28,18 @@ async def assert_books(ledger: Ledger, expected: dict[str, dict[str, int]]) -> N
     assert {code: sum(accounts.values()) for code, accounts in trial.items()} == dict.fromkeys(trial, 0)
     stated = {code: {name: total for name, total in accounts.items() if total} for code, accounts in trial.items()}
     assert {code: accounts for code, accounts in stated.items() if accounts} == expected
+
+
+async def pages_of(ledger: Ledger, limit: int) -> AsyncIterator[list[Posted]]:
+    """All pages of postings, one after the other."""
+    after: str | None = None
+    while True:
+        page, following = await ledger.postings(after, limit)
+        yield list(page)
+        if following is None:
+            return
+        assert following != after, "the cursor stands still"
+        after = following
 
 
 @pytest.mark.asyncio
@@ -203,6 +218,49 @@ class LedgerConformance(ProcessRaces):
             await ledger.post(make_posting("u", 5), NOW_US)
         lines, following = await ledger.statement("u", "USD", limit=2)
         assert (len(lines), following) == (2, None)
+
+    async def test_postings_of_all_users_come_in_pages(self, backend: Backend) -> None:
+        one, other = await backend.connect(), await backend.connect()
+        assert await one.ledger.postings() == ([], None)
+        made = set()
+        for number, text in enumerate(HOSTILE):
+            for uid in (text, *uids_in_shards(backend.shards)):
+                lines = (Line(WALLET, 5), Line("house:fees", number), Line("house:cash", -5 - number))
+                posted = Posted(Posting(f"{text}k", uid, "USD", lines, f"memo {text}"), NOW_US - number)
+                if await one.ledger.post(posted.posting, posted.at_us):
+                    made.add(posted)
+        for limit in (1, 2, 7, len(made) - 1, len(made), len(made) + 1):
+            pages = [page async for page in pages_of(other.ledger, limit)]
+            assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+            assert 0 < len(pages[-1]) <= limit
+            found = [posted for page in pages for posted in page]
+            assert len(found) == len(made)
+            assert set(found) == made
+
+    async def test_postings_added_between_pages_shift_nothing(self, backend: Backend) -> None:
+        one, other = await backend.connect(), await backend.connect()
+        uids = uids_in_shards(backend.shards)
+        before = [make_posting(uid, 5, key=f"k{number}") for uid in uids for number in range(6)]
+        for posting in before:
+            await one.ledger.post(posting, NOW_US)
+        found: list[Posting] = []
+        added: list[Posting] = []
+        async for page in pages_of(other.ledger, 2):
+            found += [posted.posting for posted in page]
+            for uid in uids:
+                if len(added) < 40:
+                    added += [make_posting(uid, 1, key=f"{first}{len(added)}") for first in ("a", "l", "z")]
+                    await asyncio.gather(*(one.ledger.post(posting, NOW_US) for posting in added[-3:]))
+        assert len(found) == len(set(found))
+        assert set(before) <= set(found) <= {*before, *added}
+
+    @pytest.mark.parametrize("after", ["", "no cursor", "-1", "[1, 2]", '["u"]', "{}"])
+    async def test_what_is_no_cursor_of_postings_is_refused(self, backend: Backend, after: str) -> None:
+        ledger = (await backend.connect()).ledger
+        with pytest.raises(InvalidValue, match="cursor"):
+            await ledger.postings(after)
+        with pytest.raises(InvalidValue, match="limit"):
+            await ledger.postings(limit=0)
 
     async def test_one_key_from_two_connections_is_applied_once(self, backend: Backend) -> None:
         one, other = await backend.connect(), await backend.connect()
