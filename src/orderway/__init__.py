@@ -19,6 +19,7 @@ from orderway.errors import (
     Unavailable,
     UsageError,
 )
+from orderway.plans import Pay
 from orderway.ports.business import Business, Cancel, Hold, Retry, RetryIn
 from orderway.ports.store import Query
 
@@ -42,6 +43,7 @@ __all__ = [
     "OrderNotFound",
     "OrderwayError",
     "OutcomeUnknown",
+    "Pay",
     "PaymentError",
     "Query",
     "Retry",

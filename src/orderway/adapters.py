@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orderway.errors import ConfigError
 from orderway.ports.ledger import Ledger
+from orderway.ports.parking import Parking
 from orderway.ports.sequence import Sequence
 from orderway.ports.store import Store
 from orderway.ports.workers import Workers
@@ -26,6 +27,7 @@ class Ports:
     workers: Workers
     ledger: Ledger
     sequence: Sequence
+    parking: Parking
 
     async def start(self) -> None:
         """Open the database; see ``Store.start``."""
@@ -64,6 +66,7 @@ def ports_for(url: str, *, shards: int | None = 1, **options: Any) -> Ports:
 def _sqlite(url: str, rest: str, shards: int | None, options: dict[str, Any]) -> Ports:
     from orderway.sql.dialects.sqlite import SqliteDatabase
     from orderway.sql.ledger import SqlLedger
+    from orderway.sql.parking import SqlParking
     from orderway.sql.sequence import SqlSequence
     from orderway.sql.store import SqlStore
     from orderway.sql.workers import SqlWorkers
@@ -75,7 +78,9 @@ def _sqlite(url: str, rest: str, shards: int | None, options: dict[str, Any]) ->
             " where nothing needs to be kept"
         )
     database = SqliteDatabase(path, shards=shards, **options)
-    return Ports(SqlStore(database), SqlWorkers(database), SqlLedger(database), SqlSequence(database))
+    return Ports(
+        SqlStore(database), SqlWorkers(database), SqlLedger(database), SqlSequence(database), SqlParking(database)
+    )
 
 
 def _memory(url: str, rest: str, shards: int | None, options: dict[str, Any]) -> Ports:
@@ -88,9 +93,15 @@ def _memory(url: str, rest: str, shards: int | None, options: dict[str, Any]) ->
 
 def memory_ports(database: MemoryDatabase) -> Ports:
     """The ports over a database in memory: for tests, where several Apps share one, or look at its ``goods``."""
-    from orderway.memory import MemoryLedger, MemorySequence, MemoryStore, MemoryWorkers
+    from orderway.memory import MemoryLedger, MemoryParking, MemorySequence, MemoryStore, MemoryWorkers
 
-    return Ports(MemoryStore(database), MemoryWorkers(database), MemoryLedger(database), MemorySequence(database))
+    return Ports(
+        MemoryStore(database),
+        MemoryWorkers(database),
+        MemoryLedger(database),
+        MemorySequence(database),
+        MemoryParking(database),
+    )
 
 
 _SCHEMES: dict[str, Callable[[str, str, int | None, dict[str, Any]], Ports]] = {"memory": _memory, "sqlite": _sqlite}

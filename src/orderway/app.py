@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from orderway.actions import Actions
 from orderway.adapters import Ports, ports_for
 from orderway.channels.wallet import WalletChannel
 from orderway.core import ids
-from orderway.core.facts import Fact, Resumed
 from orderway.core.journal import SYSTEM, Entry
 from orderway.core.money import Money
 from orderway.core.order import Order, Stage, check_transitions
-from orderway.core.payment import GATEWAY
+from orderway.core.payment import GATEWAY, LegState
 from orderway.delivery import forbid_nesting
 from orderway.entropy import Entropy
 from orderway.errors import ConfigError, InvalidValue, OrderNotFound, Unavailable, UsageError, WrongThread
@@ -26,8 +26,10 @@ from orderway.explain import Explanation, explain
 from orderway.holds import Holds
 from orderway.journey import Journey
 from orderway.membership import Membership
-from orderway.orders import business_of, check_business, check_id, check_texts, check_uid, created_fact, plan_legs
-from orderway.payments import Payments, payer_details, payment_facts
+from orderway.orders import business_of, check_business, check_id, check_texts, check_uid, created_fact
+from orderway.parked import Parked
+from orderway.payments import Payments, payer_details
+from orderway.plans import Pay, plan_legs
 from orderway.ports.business import Business
 from orderway.ports.channel import Channel
 from orderway.ports.clock import Clock
@@ -42,7 +44,7 @@ __all__ = ["App"]
 logger = logging.getLogger("orderway")
 
 
-class App:
+class App(Actions):
     """Orders of one or more businesses over one store.
 
     >>> app = App("sqlite:///orders.db")  # doctest: +SKIP
@@ -53,7 +55,9 @@ class App:
 
     Args:
         url: where the orders are: ``sqlite:///orders.db``, ``memory://``, or ready ``Ports``.
-        channels: payment channels beside the wallet, which every App has.
+        channels: payment channels beside the wallets.
+        wallets: the channels over the users' own balances; a second one, for instance ``points``, lets an order be
+            paid in an internal currency and in money.
         shards: into how many tables orders are spread; fixed when the database is created.
         sweep: run the sweeper in this process; without it, orders that are due wait for another process.
         clock: for tests.
@@ -69,6 +73,7 @@ class App:
         url: str | Ports = "memory://",
         *,
         channels: Iterable[Channel] = (),
+        wallets: Iterable[str] = ("wallet",),
         shards: int = 1,
         sweep: bool = True,
         clock: Clock | None = None,
@@ -83,7 +88,9 @@ class App:
         self.url = url if isinstance(url, str) else None
         self.ports = ports_for(url, shards=shards) if isinstance(url, str) else url
         self.businesses: dict[int, Business[Any]] = {}
-        self.channels: dict[str, Channel] = {"wallet": WalletChannel(self.ports.ledger, self.clock)}
+        self.channels: dict[str, Channel] = {
+            name: WalletChannel(self.ports.ledger, self.clock, name=name) for name in wallets
+        }
         for channel in channels:
             if channel.name in self.channels or channel.name == GATEWAY:
                 raise ConfigError(f"two channels are called {channel.name!r}; each needs a name of its own")
@@ -103,7 +110,8 @@ class App:
             dead_after_s,
         )
         self.holds = Holds(self.ports.store, self.journey, self.membership, self.businesses, self.clock, self.lease_us)
-        self.sweeper = Sweeper(self.holds.claim, self.holds.carry, self.clock, most_at_once)
+        self.parked = Parked(self.ports.parking, self.clock, self._record_parked)
+        self.sweeper = Sweeper(self.holds.claim, self.holds.carry, self.clock, most_at_once, beside=self.parked.look)
         self.wallet = Wallet(self.ports.ledger, self.clock, self._hint_waiting)
         self._sweeps = sweep
         self._close_within_s = close_within_s
@@ -211,7 +219,7 @@ class App:
         uid: str,
         *,
         amount: Money | None = None,
-        pay: str | None = None,
+        pay: str | Pay | Sequence[str | Pay] | None = None,
         data: Any = None,
         remark: str = "",
         order_id: str | None = None,
@@ -227,7 +235,8 @@ class App:
             uid: the user, 1 to 128 characters.
             amount: the price; None or 0 where there is nothing to pay.
             pay: the channel that it is paid through: ``wallet``, the name of another channel, or ``gateway`` for
-                your own gateway, whose payments you tell by ``record_payment``.
+                your own gateway, whose payments you tell by ``record_payment``. A list of channels and ``Pay`` parts
+                for a mixed payment, in the order of their priority: all or nothing.
             data: the business's own data, as its type wants it.
             remark: a text for people, at most 1,024 characters.
             order_id: from ``new_order_id``; made here if it is not given.
@@ -257,7 +266,7 @@ class App:
         stamp = self.recorder.stamp(actor)
         fact = created_fact(business, uid, amount, legs, data, remark, own_number, stamp.at_us)
         # An order that waits for its payer is free; one that its creator can carry on at once is held by the insert.
-        waits = bool(legs) and legs[0].channel == GATEWAY
+        waits = len(legs) == 1 and legs[0].channel == GATEWAY
         holder = None if waits or not self.holds.swept else self.membership.incarnation
         due_at_us = fact.deadline_at_us if waits else stamp.at_us + self.lease_us
         order = await self.recorder.create(order_id, fact, stamp, holder, due_at_us)
@@ -284,59 +293,6 @@ class App:
             ids.check_order_id(order)
         return self._adopt(await self.holds.forward(order))
 
-    async def record_payment(
-        self,
-        order_id: str,
-        amount: Money,
-        *,
-        reference: str,
-        channel: str = GATEWAY,
-        actor: str = "system",
-        cause: str = "",
-    ) -> Order[Any]:
-        """Record a verified payment, whatever state the order is in; the order goes on by itself.
-
-        Atomic: paid and due in one transaction, durable when this returns. Answer your payment provider then.
-        Idempotent: by (channel, reference). A payment that was not asked for so (another amount, an order that has
-        ended, a second time under another reference) is kept with the order, never dropped.
-
-        Args:
-            order_id: which order.
-            amount: how much came.
-            reference: the provider's own number of the payment.
-            channel: through which it came.
-            actor: who says so.
-            cause: what told us, for instance the notification's number.
-
-        Raises:
-            OrderNotFound: there is no such order.
-            InvalidValue: an empty reference, or a negative amount.
-        """
-        self._ready()
-        if not reference or amount.amount_minor <= 0:
-            raise InvalidValue(f"a payment has a reference and an amount above 0, not {reference!r} and {amount}")
-        check_texts(channel=channel, actor=actor, cause=cause)
-        ids.check_order_id(order_id)
-
-        def decide(order: Order[Any]) -> Sequence[Fact]:
-            return payment_facts(order, channel, amount, reference, self.recorder.delivery_deadline_us(order))
-
-        order = await self.recorder.record_from_outside(order_id, decide, self.recorder.stamp(actor, cause=cause))
-        self.sweeper.wake()
-        return order
-
-    async def notify(self, channel: str, body: bytes, headers: Mapping[str, str]) -> Order[Any]:
-        """Take a channel's notification: verify it, then record the payment that it tells of.
-
-        Raises:
-            BadNotification: it is not signed by the channel; nothing in it is believed.
-        """
-        self._ready()
-        notification = self.payments.channel(channel).verify(body, headers)
-        return await self.record_payment(
-            notification.order_id, notification.amount, reference=notification.reference, channel=channel, actor=channel
-        )
-
     async def hint(self, order_id: str) -> bool:
         """Have an order looked at soon, by whoever serves its type; False if nothing is due for it."""
         self._ready()
@@ -345,29 +301,10 @@ class App:
         self.sweeper.wake()
         return hinted
 
-    async def resume(self, order_id: str, *, actor: str, reason: str) -> Order[Any]:
-        """Send a stuck order on from where it had stopped. An operator's action: actor and reason are journaled.
-
-        Raises:
-            IllegalTransition: the order is not stuck.
-        """
-        self._ready()
-        if not actor.strip() or not reason.strip():
-            raise UsageError("an operator's action needs an actor and a reason: who you are, and why, is journaled")
-        check_texts(actor=actor, reason=reason)
-        ids.check_order_id(order_id)
-
-        def decide(order: Order[Any]) -> Sequence[Fact]:
-            return (Resumed(deadline_at_us=self.recorder.delivery_deadline_us(order)),)
-
-        order = await self.recorder.record_from_outside(order_id, decide, self.recorder.stamp(actor, reason))
-        self.sweeper.wake()
-        return order
-
     # ---- looking --------------------------------------------------------------------------------------------------
 
     async def get(self, order_id: str) -> Order[Any]:
-        """The order as committed last.
+        """The order as committed last. Where the outcome of its payment is unknown, its channel is asked soon.
 
         Raises:
             OrderNotFound: there is none.
@@ -375,7 +312,10 @@ class App:
         """
         self._ready()
         ids.check_order_id(order_id)
-        return self._adopt(await self.ports.store.get(order_id))
+        order = self._adopt(await self.ports.store.get(order_id))
+        if any(leg.state is LegState.UNKNOWN for leg in order.legs) and order.holder is None:
+            await self.hint(order_id)  # somebody wants to know: ask its channel now, not on schedule
+        return order
 
     async def find(self, order_id: str) -> Order[Any] | None:
         """The order as committed last, or None where there is none.
@@ -446,12 +386,6 @@ class App:
     def _make_id(self, uid: str) -> str:
         bits = int.from_bytes(self.entropy(7), "big") >> (56 - ids.RANDOM_BITS)
         return ids.id_by_time(self.clock.now_us(), bits, ids.slot_of_uid(uid))
-
-    def _adopt(self, order: Order[Any]) -> Order[Any]:
-        business = self.businesses.get(order.type)
-        if business is not None:
-            order._decode = business.decode
-        return order
 
     async def _hint_waiting(self, uid: str) -> None:
         if not any(business.when_short == "wait" for business in self.businesses.values()):

@@ -9,22 +9,27 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from orderway import app as asynchronous
+from orderway.actions import Done
 from orderway.core.journal import Entry
 from orderway.core.money import Money
 from orderway.core.order import Order
 from orderway.core.payment import GATEWAY
+from orderway.core.refunds import Allocation
 from orderway.delivery import forbid_nesting
-from orderway.errors import UsageError, WrongThread
+from orderway.errors import OrderwayError, UsageError, WrongThread
 from orderway.explain import Explanation
+from orderway.plans import Pay
 from orderway.ports.business import Business
+from orderway.ports.channel import DisputeNotification, Refused, Returned
 from orderway.ports.ledger import StatementLine
+from orderway.ports.parking import ParkedPayment
 from orderway.ports.store import Page, Query
 from orderway.wallet import Wallet
 
@@ -138,7 +143,7 @@ class App:
         uid: str,
         *,
         amount: Money | None = None,
-        pay: str | None = None,
+        pay: str | Pay | Sequence[str | Pay] | None = None,
         data: Any = None,
         remark: str = "",
         order_id: str | None = None,
@@ -171,27 +176,112 @@ class App:
         *,
         reference: str,
         channel: str = GATEWAY,
+        uid: str = "",
+        key: str = "",
         actor: str = "system",
         cause: str = "",
-    ) -> Order[Any]:
+    ) -> Order[Any] | None:
         """See ``orderway.App.record_payment``."""
         return self._call(
             lambda: self.inner.record_payment(
-                order_id, amount, reference=reference, channel=channel, actor=actor, cause=cause
+                order_id, amount, reference=reference, channel=channel, uid=uid, key=key, actor=actor, cause=cause
             )
         )
 
-    def notify(self, channel: str, body: bytes, headers: Mapping[str, str]) -> Order[Any]:
+    def notify(self, channel: str, body: bytes, headers: Mapping[str, str]) -> Order[Any] | None:
         """See ``orderway.App.notify``."""
         return self._call(lambda: self.inner.notify(channel, body, headers))
+
+    def record_refund(
+        self, order_id: str, number: int, outcome: Returned | Refused, *, actor: str = "system", cause: str = ""
+    ) -> Order[Any]:
+        """See ``orderway.App.record_refund``."""
+        return self._call(lambda: self.inner.record_refund(order_id, number, outcome, actor=actor, cause=cause))
+
+    def record_dispute(self, told: DisputeNotification, *, actor: str = "system", cause: str = "") -> Order[Any]:
+        """See ``orderway.App.record_dispute``."""
+        return self._call(lambda: self.inner.record_dispute(told, actor=actor, cause=cause))
+
+    def change_payment(self, order_id: str, pay: str, *, actor: str = "system") -> Order[Any]:
+        """See ``orderway.App.change_payment``."""
+        return self._call(lambda: self.inner.change_payment(order_id, pay, actor=actor))
+
+    def parked_payments(self, *, after: tuple[str, str] | None = None, limit: int = 50) -> Sequence[ParkedPayment]:
+        """See ``orderway.App.parked_payments``."""
+        return self._call(lambda: self.inner.parked_payments(after=after, limit=limit))
 
     def hint(self, order_id: str) -> bool:
         """See ``orderway.App.hint``."""
         return self._call(lambda: self.inner.hint(order_id))
 
+    def cancel(self, order_id: str, *, actor: str, reason: str) -> Order[Any]:
+        """See ``orderway.App.cancel``."""
+        return self._call(lambda: self.inner.cancel(order_id, actor=actor, reason=reason))
+
+    def refund(
+        self,
+        order_id: str,
+        amount: Money | None = None,
+        *,
+        key: str,
+        actor: str,
+        reason: str,
+        leg: int | None = None,
+        by: Allocation | None = None,
+    ) -> Order[Any]:
+        """See ``orderway.App.refund``."""
+        return self._call(
+            lambda: self.inner.refund(order_id, amount, key=key, actor=actor, reason=reason, leg=leg, by=by)
+        )
+
     def resume(self, order_id: str, *, actor: str, reason: str) -> Order[Any]:
         """See ``orderway.App.resume``."""
         return self._call(lambda: self.inner.resume(order_id, actor=actor, reason=reason))
+
+    def hold(self, order_id: str, *, actor: str, reason: str) -> Order[Any]:
+        """See ``orderway.App.hold``."""
+        return self._call(lambda: self.inner.hold(order_id, actor=actor, reason=reason))
+
+    def amend(self, order_id: str, data: Any, *, actor: str, reason: str) -> Order[Any]:
+        """See ``orderway.App.amend``."""
+        return self._call(lambda: self.inner.amend(order_id, data, actor=actor, reason=reason))
+
+    def skip(self, order_id: str, step: str, *, actor: str, reason: str, result: Any = None) -> Order[Any]:
+        """See ``orderway.App.skip``."""
+        return self._call(lambda: self.inner.skip(order_id, step, actor=actor, reason=reason, result=result))
+
+    def accept(self, order_id: str, leg: int, *, actor: str, reason: str) -> Order[Any]:
+        """See ``orderway.App.accept``."""
+        return self._call(lambda: self.inner.accept(order_id, leg, actor=actor, reason=reason))
+
+    def confirm_payment(
+        self, order_id: str, amount: Money, *, reference: str, actor: str, reason: str, channel: str = GATEWAY
+    ) -> Order[Any]:
+        """See ``orderway.App.confirm_payment``."""
+        return self._call(
+            lambda: self.inner.confirm_payment(
+                order_id, amount, reference=reference, actor=actor, reason=reason, channel=channel
+            )
+        )
+
+    def match_parked(self, channel: str, reference: str, order_id: str, *, actor: str, reason: str) -> Order[Any]:
+        """See ``orderway.App.match_parked``."""
+        return self._call(lambda: self.inner.match_parked(channel, reference, order_id, actor=actor, reason=reason))
+
+    def each(self, query: Query, act: Callable[[str], Order[Any]], *, dry_run: bool = True) -> Iterator[Done]:
+        """As ``orderway.App.each``; ``act`` is a method of this App, called in this thread."""
+        pages: Query | None = query
+        while pages is not None:
+            page = self.list(pages)
+            for order in page.orders:
+                if dry_run:
+                    yield Done(order, None, None)
+                    continue
+                try:
+                    yield Done(order, act(order.id), None)
+                except OrderwayError as error:
+                    yield Done(order, None, error)
+            pages = None if page.next is None else query.following(page.next)
 
     def get(self, order_id: str) -> Order[Any]:
         """See ``orderway.App.get``."""

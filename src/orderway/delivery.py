@@ -18,7 +18,7 @@ from datetime import timedelta
 from typing import Any
 
 from orderway import receipts
-from orderway.core.facts import Delivered, Fact, StepDone
+from orderway.core.facts import Delivered, Fact, StepDone, TakenBack
 from orderway.core.journal import compact_json
 from orderway.errors import InvalidValue, NestedCall, UsageError
 from orderway.ports.store import Statement, Transaction
@@ -56,16 +56,31 @@ def nesting_forbidden(order_id: str) -> Iterator[None]:
 
 
 class Delivery:
-    """One attempt to deliver one order."""
+    """One attempt to deliver one order, or to take its goods back.
 
-    def __init__(self, run: Run) -> None:
+    Args:
+        run: the order.
+        fact: what follows when the goods were moved: ``Delivered`` or ``TakenBack``.
+    """
+
+    def __init__(self, run: Run, fact: type[Delivered | TakenBack] = Delivered) -> None:
         self.statements: list[Statement] = []
         self.committed = False
+        self.fact = fact
         self._run = run
 
     @property
     def key(self) -> str:
-        """The idempotency key for goods that are kept elsewhere; the same on every attempt."""
+        """The idempotency key for goods that are kept elsewhere; the same on every attempt.
+
+        Taking back has a key of its own: ``delivered_key`` is the one that the goods were delivered under.
+        """
+        order = self._run.order
+        return order.delivery_key if self.fact is Delivered else order.take_back_key
+
+    @property
+    def delivered_key(self) -> str:
+        """The idempotency key of this order's delivery, also while its goods are taken back."""
         return self._run.order.delivery_key
 
     def step_key(self, step: str) -> str:
@@ -127,6 +142,14 @@ class Delivery:
         """
         return receipts.enter(connection, self.key)
 
+    def tombstone(self, connection: Any) -> bool:
+        """While taking back goods that were delivered by ``receipt``: True if they were, and are to be taken back.
+
+        If they were not, the delivery's receipt is entered here, so that a late delivery cannot slip in any more.
+        Use it in the same transaction as ``receipt``, which tells whether they were taken back before.
+        """
+        return not receipts.enter(connection, self.delivered_key)
+
     async def step(self, name: str, act: Callable[[str], Awaitable[Any] | Any]) -> Any:
         """Do one step of the delivery unless it was done before; returns its result, remembered in the journal.
 
@@ -160,5 +183,5 @@ class Delivery:
         run.order._data = data
 
     def facts(self) -> Sequence[Fact]:
-        """What follows when ``deliver`` has returned."""
-        return with_data((Delivered(),), self._run.changed_data())
+        """What follows when the hook has returned."""
+        return with_data((self.fact(),), self._run.changed_data())

@@ -9,6 +9,7 @@ OrderwayError
 │   ├── OrderExists          the id is taken by another content
 │   ├── IllegalTransition    the order's stage does not allow this fact
 │   ├── KeyReused            an idempotency key came back with another content
+│   ├── RefundExceedsPayment less money is left than was asked back
 │   ├── WrongThread          a blocking call on the event loop's thread, or use after a fork
 │   └── NestedCall           the App was called inside ``delivery.transaction()``
 ├── PaymentError             the money side said no, or said nothing
@@ -49,6 +50,7 @@ __all__ = [
     "OrderwayError",
     "OutcomeUnknown",
     "PaymentError",
+    "RefundExceedsPayment",
     "SchemaTooNew",
     "StaleOrder",
     "Unavailable",
@@ -115,6 +117,12 @@ class KeyReused(UsageError):
     """This idempotency key was used before with another content."""
 
     code = "key_reused"
+
+
+class RefundExceedsPayment(UsageError):
+    """Less is left of what was paid than shall go back."""
+
+    code = "refund_exceeds_payment"
 
 
 class WrongThread(UsageError):

@@ -69,6 +69,8 @@ class BlockingDelivery:
         self.step_key = delivery.step_key
         self.execute = delivery.execute
         self.receipt = delivery.receipt
+        self.tombstone = delivery.tombstone
+        self.delivered_key = delivery.delivered_key
 
     @contextmanager
     def transaction(self) -> Iterator[BlockingTransaction]:

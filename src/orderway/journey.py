@@ -5,12 +5,17 @@ command line all call it, any number of times, after any crash. It looks at the 
 stage asks for, records the facts that follow, and looks again, until nothing is left to do now:
 
     created ---- pay -----> paid ---- deliver ----> delivered ---- close ----> finished
-       |                     |
-       +--> cancelling, rejecting, closing, failing ---- close ----> cancelled, rejected, closed, stuck
+       |                     |                          |                         |
+       |                     +--------------------------+-----> returning <-------+
+       |                                                            | take_back
+       +--> cancelling, rejecting, closing                      refunding
+                   | wind_up                                        | wind_up
+            cancelled, rejected, closed                         refunded
 
 A step makes at most one effect (a charge, a delivery, a hook) and returns a ``Move``: the facts that follow from it,
 or how long to wait. What a step raises is retried with back-off; past the deadline the order is stuck, in front of a
-person.
+person. What *pay* means with one channel or
+several is in ``paying.py``; while a step has to wait, money on its way back is settled (``settling.py``).
 
 Two things make it safe to die anywhere. The row is written before each effect and says when to look again
 (``due_at``), so somebody always comes back; and each effect carries a key derived from the order, so doing it again
@@ -23,34 +28,24 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from orderway.core.facts import (
-    Cancelled,
-    Closed,
-    Delivered,
-    PaymentClosed,
-    PaymentDeclined,
-    PaymentPending,
-    PaymentUnknown,
-    Rejected,
-    Stuck,
-)
+from orderway.core.facts import Cancelled, Revoked, Stuck, TakenBack
 from orderway.core.order import Order, Stage
-from orderway.core.payment import GATEWAY, Leg, LegState
-from orderway.core.text import fitting_reference, storable
+from orderway.core.payment import LegState
+from orderway.core.text import storable
 from orderway.delivery import Delivery
 from orderway.errors import DeliveryFailed, HoldLost, OrderwayError, UsageError
 from orderway.hooks import call
-from orderway.moves import Move, record
-from orderway.payments import Payments, details_text, open_leg, payment_facts
+from orderway.moves import Move, record, sooner
+from orderway.paying import Paying
+from orderway.payments import Payments
 from orderway.ports.business import Business, Cancel, RetryIn
-from orderway.ports.channel import Captured, ClosedThere, Outcome, Pending, Refused, Short
-from orderway.recorder import HOOK_OF, MICROSECOND, Recorder
+from orderway.recorder import HOOK_OF, MICROSECOND, WINDING_UP, Recorder
 from orderway.run import Run
+from orderway.settling import Settling, rest_to_refund
 
 __all__ = ["Journey"]
 
 logger = logging.getLogger("orderway")
-SHORT = "the balance does not suffice yet: the order waits for a top-up"
 
 
 class Journey:
@@ -59,7 +54,7 @@ class Journey:
     Args:
         recorder: writes the facts.
         businesses: by order type.
-        payments: asks the channels.
+        payments: asks the channels: see ``Paying`` and ``Settling``.
         random: gives numbers in [0, 1), for the jitter.
     """
 
@@ -72,12 +67,15 @@ class Journey:
     ) -> None:
         self.recorder = recorder
         self.businesses = businesses
-        self.payments = payments
         self.random = random
+        self.paying = Paying(recorder, payments)
+        self.settling = Settling(recorder, payments, random)
         self.steps: dict[Stage, Callable[[Run], Awaitable[Move | None]]] = {
             Stage.CREATED: self.pay,
             Stage.PAID: self.deliver,
+            Stage.RETURNING: self.take_back,
             **dict.fromkeys(HOOK_OF, self.close),
+            **dict.fromkeys(WINDING_UP, self.wind_up),
         }
 
     async def forward(self, order: Order[Any]) -> Order[Any]:
@@ -91,13 +89,8 @@ class Journey:
             Unavailable: the store did not answer; the order is due, and will be looked at again.
         """
         run = Run(order, self.businesses[order.type], self.recorder)
-        while run.order.holder is not None and (step := self.steps.get(run.order.stage)):
-            try:
-                move = await step(run)
-            except HoldLost:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever a hook or a channel raises, the order is tried again
-                move = self.try_again(run, error)
+        while run.order.holder is not None and not run.order.is_final:
+            move = await self.step(run)
             if move is None:
                 continue  # the step has recorded its facts itself
             try:
@@ -105,6 +98,19 @@ class Journey:
             except (DeliveryFailed, UsageError) as error:  # what followed cannot be written as it is
                 await self.take(run, self.try_again(run, error))
         return run.order
+
+    async def step(self, run: Run) -> Move | None:
+        """Do what the stage asks for; while that has to wait, settle what money is on its way elsewhere."""
+        act = self.steps.get(run.order.stage, self.settling.settle)
+        try:
+            move = await act(run)
+        except HoldLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a hook or a channel raises, the order is tried again
+            move = self.try_again(run, error)
+        if move is None or move.decide is not None or run.order.is_settled or act == self.settling.settle:
+            return move
+        return sooner(move, await self.settling.settle(run))
 
     async def take(self, run: Run, move: Move) -> None:
         """Write what a step has led to: facts, or a new time to look at the order."""
@@ -130,6 +136,7 @@ class Journey:
         deadline_us = {
             Stage.CREATED: order.deadline_at_us + lasts_us,  # a channel that cannot even be asked to close
             Stage.PAID: order.deadline_at_us,
+            Stage.RETURNING: order.deadline_at_us,
         }.get(order.stage, order.updated_at_us + lasts_us)
         if order.stage is not Stage.FAILING and run.now_us >= deadline_us:
             why = error.code if isinstance(error, OrderwayError) else "hook_failed"
@@ -140,82 +147,52 @@ class Journey:
     # ---- the steps ------------------------------------------------------------------------------------------------
 
     async def pay(self, run: Run) -> Move | None:
-        """created: get the money, or find out that it will not come."""
-        leg = open_leg(run.order)
-        if leg is None:
-            return record(Stuck(why="no_open_payment", error="no leg of this order can be paid any more"))
-        if leg.channel == GATEWAY:  # the user's own, told to us by record_payment
-            return Move(wait_us=run.remaining_us) if run.remaining_us > 0 else record(Closed(why="unpaid"))
-        late = run.remaining_us <= 0
-        if leg.state is LegState.PLANNED and not late and (verdict := await self.ask(run)) is not None:
+        """created: get the money, part by part, or find out that it will not come."""
+        untouched = all(leg.state is LegState.PLANNED for leg in run.order.legs)
+        if untouched and self.paying.may_ask(run) and (verdict := await self.ask(run)) is not None:
             return verdict
-        return await self.after_asking(run, leg, await self.payments.ask(run.order, leg, late=late))
-
-    async def after_asking(self, run: Run, leg: Leg, outcome: Outcome | None) -> Move:
-        """What a channel's answer means for the order."""
-        business, in_time = run.business, run.remaining_us > 0
-        pause_us = business.query_every // MICROSECOND
-        if in_time:
-            pause_us = min(pause_us, run.remaining_us)
-        match outcome:
-            case Captured(amount, reference):
-                until_us = self.recorder.delivery_deadline_us(run.order)
-                return Move(
-                    lambda order: payment_facts(order, leg.channel, amount, reference, until_us), is_payment=True
-                )
-            case None if leg.state is not LegState.UNKNOWN:
-                return record(PaymentUnknown(leg=leg.number))
-            case Pending(reference, details) if leg.state is not LegState.PENDING:
-                pending = PaymentPending(
-                    leg=leg.number, reference=fitting_reference(reference), details=details_text(details)
-                )
-                return record(pending, wait_us=pause_us)
-            case Refused(why):
-                return record(PaymentDeclined(leg=leg.number, error=storable(why)), Cancelled(why="payment_declined"))
-            case Short() if business.when_short == "wait" and in_time:
-                return Move(wait_us=pause_us, error=SHORT)
-            case Short():
-                return await self.end_unpaid(run, Rejected(why="insufficient_balance"))
-            case ClosedThere() if business.when_short == "wait" and run.order.last_error == SHORT:
-                return record(PaymentClosed(leg=leg.number), Rejected(why="insufficient_balance"))
-            # Charged in time and closed already: who closed it for lack of balance died before it was recorded.
-            case ClosedThere() if in_time and not self.payments.channel(leg.channel).asks_payer:
-                return record(PaymentClosed(leg=leg.number), Rejected(why="insufficient_balance"))
-            case ClosedThere():
-                return record(PaymentClosed(leg=leg.number), Closed(why="unpaid"))
-            case _:
-                return Move(wait_us=pause_us, error=f"{leg.channel} has no result yet")
-
-    async def end_unpaid(self, run: Run, end: Cancelled | Rejected) -> Move:
-        """End an order that is not paid, once its channel has confirmed that it never can be.
-
-        Without that, a worker that froze before its charge could wake up after the end and take the money.
-        """
-        leg = open_leg(run.order)
-        if leg is None:
-            return record(end)
-        outcome = await self.payments.ask(run.order, leg, late=True)
-        if isinstance(outcome, ClosedThere):
-            return record(PaymentClosed(leg=leg.number), end)
-        return await self.after_asking(run, leg, outcome)
+        return await self.paying.pay(run)
 
     async def deliver(self, run: Run) -> Move | None:
         """paid: hand the goods over, exactly once."""
         if (verdict := await self.ask(run)) is not None:
             return verdict
-        delivery = Delivery(run)
+        return await self.hand_over(run, run.business.deliver, Delivery(run))
+
+    async def take_back(self, run: Run) -> Move | None:
+        """returning: take the goods back, exactly once, before the money goes back."""
+        if not run.business.overrides("take_back"):
+            return record(TakenBack())
+        return await self.hand_over(run, run.business.take_back, Delivery(run, TakenBack))
+
+    async def hand_over(self, run: Run, hook: Callable[..., Any], delivery: Delivery) -> Move | None:
+        """Run a hook that moves goods; its own transaction may have recorded the fact already."""
         try:
-            await call(run.business.deliver, run.order, delivery)
+            await call(hook, run.order, delivery)
         except Exception:
             if not delivery.committed:
                 raise
-            logger.exception("order %s: deliver raised after its transaction was committed", run.order.id)
+            logger.exception("order %s: the hook raised after its transaction was committed", run.order.id)
         if delivery.committed:
             return None
-        return Move(lambda _: (Delivered(),), statements=tuple(delivery.statements))
+        return Move(lambda _: (delivery.fact(),), statements=tuple(delivery.statements))
+
+    async def wind_up(self, run: Run) -> Move | None:
+        """cancelling, rejecting, closing, refunding: every cent goes back, then the closing hook is run."""
+        order = run.order
+        until_us = self.recorder.deadlines(order).refund_us
+        if rest_to_refund(order, until_us):
+            return Move(lambda order: rest_to_refund(order, until_us))
+        if not order.is_settled:
+            return Move(wait_us=run.business.query_every // MICROSECOND)
+        if not order.is_wound_up:
+            return record(Stuck(why="refund_failed", error="a refund was refused, or had no result in time"))
+        if order.stage is Stage.REFUNDING and not order.amount_minor:
+            return record(Cancelled(why=order.why))
+        return await self.close(run)
 
     async def close(self, run: Run) -> Move | None:
-        """delivered, and every stage in -ing: run the closing hook, and mark that it succeeded."""
+        """delivered, failing, and what is wound up: run the closing hook, and mark that it succeeded."""
         hook, mark = HOOK_OF[run.order.stage]
         if run.business.overrides(hook):
             await call(getattr(run.business, hook), run.order)
@@ -229,10 +206,13 @@ class Journey:
         match await call(business.can_forward, order):
             case None:
                 return None
-            case Cancel(reason) if not order.paid_minor:
-                return await self.end_unpaid(run, Cancelled(why="by_business", error=storable(reason)))
-            case Cancel(reason):  # the money must go back first, which is a person's decision
-                return record(Stuck(why="cancelled_after_payment", error=storable(reason)))
+            case Cancel(reason) if order.stage is Stage.CREATED:
+                return await self.paying.end_unpaid(run, Cancelled(why="by_business", error=storable(reason)))
+            case Cancel(reason) if not order.amount_minor and not business.overrides("take_back"):
+                return record(Cancelled(why="by_business", error=storable(reason)))
+            case Cancel(reason):
+                until_us = self.recorder.deadlines(order).deliver_us
+                return record(Revoked(why="by_business", error=storable(reason), deadline_at_us=until_us))
             case RetryIn(delay, reason):
                 return Move(wait_us=delay // MICROSECOND, error=storable(reason))
             case verdict:

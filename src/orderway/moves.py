@@ -8,7 +8,7 @@ from orderway.core.facts import Fact
 from orderway.ports.store import Statement
 from orderway.recorder import Decide
 
-__all__ = ["Move", "record"]
+__all__ = ["Move", "record", "sooner"]
 
 
 @dataclass(slots=True)
@@ -35,3 +35,12 @@ class Move:
 def record(*facts: Fact, wait_us: int | None = None) -> Move:
     """The move that records these facts."""
     return Move(lambda _: facts, wait_us=wait_us)
+
+
+def sooner(one: Move, other: Move) -> Move:
+    """Of two moves, of which the first only waits: the one that records; else to wait for whichever comes first."""
+    if other.decide is not None:
+        return other
+    waits = [move.wait_us for move in (one, other) if move.wait_us is not None]
+    error = "; ".join(move.error for move in (one, other) if move.error)
+    return Move(wait_us=min(waits, default=0), error=error, failed=one.failed or other.failed)

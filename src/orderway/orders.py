@@ -11,12 +11,11 @@ from orderway.core.facts import Created
 from orderway.core.ids import check_order_id, slot_of_order, slot_of_uid
 from orderway.core.journal import compact_json
 from orderway.core.money import Money
-from orderway.core.payment import GATEWAY, Leg
+from orderway.core.payment import Leg
 from orderway.errors import ConfigError, InvalidValue
 from orderway.ports.business import Business
-from orderway.ports.channel import Channel
 
-__all__ = ["check_id", "check_uid", "created_fact", "plan_legs"]
+__all__ = ["check_id", "check_uid", "created_fact"]
 
 UID_CHARACTERS = 128
 OWN_NUMBER_CHARACTERS = 128
@@ -24,6 +23,13 @@ REMARK_CHARACTERS = 1_024
 SHORT_CHARACTERS = 256
 DATA_CHARACTERS = 65_536
 MICROSECOND = timedelta(microseconds=1)
+_CHOICES = {
+    "when_short": ("reject", "wait"),
+    "late_payment": ("revive", "give_back", "ask"),
+    "second_payment": ("give_back", "ask"),
+    "wrong_payment": ("give_back", "ask"),
+    "refund_by": ("reverse", "ratio"),
+}
 
 
 def check_uid(uid: str) -> None:
@@ -89,11 +95,13 @@ def check_business(business: Business[Any]) -> None:
         raise ConfigError(f"{name}.order_type is {order_type!r}: a number of 0 to 65535 is expected")
     if not business.overrides("deliver"):
         raise ConfigError(f"{name} has no deliver: every business says how its goods are handed over")
-    for setting in ("pay_within", "query_every", "transaction_limit"):
+    for setting in ("pay_within", "query_every", "transaction_limit", "refund_within"):
         if getattr(business, setting) <= timedelta(0):
             raise ConfigError(f"{name}.{setting} is {getattr(business, setting)}: it must be longer than 0")
-    if business.when_short not in {"reject", "wait"}:
-        raise ConfigError(f"{name}.when_short is {business.when_short!r}: 'reject' and 'wait' are allowed")
+    for setting, allowed in _CHOICES.items():
+        if getattr(business, setting) not in allowed:
+            known = ", ".join(map(repr, allowed))
+            raise ConfigError(f"{name}.{setting} is {getattr(business, setting)!r}: {known} are allowed")
 
 
 def check_id(order_id: str, uid: str) -> None:
@@ -105,24 +113,6 @@ def check_id(order_id: str, uid: str) -> None:
     check_order_id(order_id)
     if slot_of_order(order_id) != slot_of_uid(uid):
         raise InvalidValue(f"order id {order_id} was not made for uid {uid!r}: make it with new_order_id(type, uid)")
-
-
-def plan_legs(amount: Money | None, pay: str | None, channels: Mapping[str, Channel]) -> tuple[Leg, ...]:
-    """The legs that an order is paid in; none where there is nothing to pay.
-
-    Raises:
-        InvalidValue: a negative amount, or no way to pay it.
-        ConfigError: no channel of that name.
-    """
-    if amount is None or not amount:
-        return ()
-    if amount.amount_minor < 0:
-        raise InvalidValue(f"an order's amount cannot be negative: {amount}")
-    if pay is None:
-        raise InvalidValue(f"{amount} is to be paid, but not how: give pay=, one of {_known(channels)}")
-    if pay != GATEWAY and pay not in channels:
-        raise ConfigError(f"pay={pay!r}: no channel is called so; this App has {_known(channels)}")
-    return (Leg(0, pay, amount.amount_minor, amount.currency),)
 
 
 def created_fact(
@@ -148,8 +138,7 @@ def created_fact(
     if own_number:
         check_text("own_number", own_number, OWN_NUMBER_CHARACTERS)
     amount_minor, currency = (amount.amount_minor, amount.currency) if amount is not None else (0, "XXX")
-    channels = [leg.channel for leg in legs] if legs else legs
-    asked = [business.order_type, uid, amount_minor, currency, channels, own_number, text]
+    asked = [business.order_type, uid, amount_minor, currency, _plan(legs) if legs else legs, own_number, text]
     lasts = business.pay_within if legs else business.retry.deadline
     return Created(
         order_type=business.order_type,
@@ -165,5 +154,8 @@ def created_fact(
     )
 
 
-def _known(channels: Mapping[str, Channel]) -> str:
-    return ", ".join(sorted({GATEWAY, *channels}))
+def _plan(legs: tuple[Leg, ...]) -> list[Any]:
+    """What was asked for as the way to pay: a channel, or how much of what through which."""
+    if len(legs) == 1:
+        return [legs[0].channel]
+    return [[leg.channel, leg.amount_minor, leg.currency, leg.worth_minor, leg.at_most] for leg in legs]

@@ -1,68 +1,41 @@
-"""Payments: asking the channels, and what an answer means for an order. The money fact is always kept."""
+"""Payments: asking the channels for the money of a leg, and for what became of it."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orderway.core.facts import Fact, Paid, PaymentPending, Stuck, UnexpectedPayment
+from orderway.core.facts import PaymentPending
 from orderway.core.journal import Entry, compact_json, fact_of
 from orderway.core.money import Money
 from orderway.core.order import Order, Stage
-from orderway.core.payment import Leg, LegState
-from orderway.core.text import fitting_reference, storable
+from orderway.core.payment import GATEWAY, Leg, LegState, Refund, RefundState
+from orderway.core.text import storable
 from orderway.errors import ConfigError, Declined, InvalidValue, Unavailable
 from orderway.orders import DATA_CHARACTERS, check_text
-from orderway.ports.channel import Channel, Charge, NotFound, Outcome, Refused
+from orderway.ports.channel import (
+    Channel,
+    Charge,
+    ClosedThere,
+    NotFound,
+    Outcome,
+    RefundOrder,
+    RefundOutcome,
+    Refused,
+    Returned,
+)
 
-__all__ = ["Payments", "details_text", "open_leg", "payer_details", "payment_facts"]
+__all__ = ["Payments", "details_text", "open_leg", "payer_details"]
 
 logger = logging.getLogger("orderway")
 
 
-def open_leg(order: Order[Any], channel: str | None = None) -> Leg | None:
-    """The first leg that may still be paid (through this channel), or None."""
-    return next((leg for leg in order.legs if leg.is_open and channel in {None, leg.channel}), None)
-
-
-def payment_facts(
-    order: Order[Any], channel: str, amount: Money, reference: str, deadline_at_us: int
-) -> tuple[Fact, ...]:
-    """The facts that a verified payment leads to, whatever state the order is in; none if it is known already.
-
-    Args:
-        order: as it stands.
-        channel: through which it came.
-        amount: how much came.
-        reference: the channel's own number of the payment; tells a repeated notification from a second payment.
-        deadline_at_us: until when delivering is tried, from now on.
-    """
-    reference = fitting_reference(reference)
-    payment = (channel, reference, amount.amount_minor, amount.currency)
-    known = [leg for leg in order.legs if (leg.channel, leg.reference, leg.captured_minor, leg.currency) == payment]
-    if known and not (known[0].state is LegState.UNEXPECTED and order.stage is Stage.CREATED):
-        return ()
-    leg = open_leg(order, channel)
-    awaited = order.stage is Stage.CREATED or order.resume_stage is Stage.CREATED
-    if leg is not None and awaited and Money(leg.amount_minor, leg.currency) == amount:
-        return (
-            Paid(
-                leg=leg.number,
-                amount_minor=amount.amount_minor,
-                reference=reference,
-                deadline_at_us=deadline_at_us,
-            ),
-        )
-    kept = UnexpectedPayment(
-        channel=channel, amount_minor=amount.amount_minor, currency=amount.currency, reference=reference
-    )
-    if order.stage is not Stage.CREATED:
-        return (kept,)
-    asked = "nothing" if leg is None else str(Money(leg.amount_minor, leg.currency))
-    stuck = Stuck(why="unexpected_payment", error=f"{amount} came through {channel}, where {asked} was asked for")
-    return (stuck,) if known else (kept, stuck)
+def open_leg(order: Order[Any]) -> Leg | None:
+    """The first leg that may still be paid, or None."""
+    return next((leg for leg in order.legs if leg.is_open), None)
 
 
 def details_text(details: Any) -> str | None:
@@ -91,7 +64,7 @@ def payer_details(order: Order[Any], entries: Sequence[Entry]) -> Any | None:
         entries: its journal.
     """
     leg = open_leg(order)
-    if leg is None or order.stage is not Stage.CREATED:
+    if leg is None or leg.state is not LegState.PENDING or order.stage is not Stage.CREATED:
         return None
     for entry in reversed(entries):
         if entry.fact == PaymentPending.__name__:
@@ -102,7 +75,7 @@ def payer_details(order: Order[Any], entries: Sequence[Entry]) -> Any | None:
 
 
 class Payments:
-    """Asks the channels. The same payment is always asked for under the same key.
+    """Asks the channels. The same payment, and the same refund, is always asked for under the same key.
 
     Args:
         channels: by name.
@@ -111,24 +84,16 @@ class Payments:
     def __init__(self, channels: Mapping[str, Channel]) -> None:
         self.channels = channels
 
-    async def ask(self, order: Order[Any], leg: Leg, *, late: bool) -> Outcome | None:
-        """Ask a leg's channel for its money, or what became of it; None where the outcome is unknown.
-
-        Args:
-            order: whose payment it is.
-            leg: still open.
-            late: the deadline is past: have it closed there, unless it was paid.
-        """
+    async def ask(self, order: Order[Any], leg: Leg) -> Outcome | None:
+        """Ask an open leg's channel for its money, or what became of it; None where the outcome is unknown."""
         channel = self.channel(leg.channel)
-        charge = Charge(order.payment_key(leg), order.id, order.uid, Money(leg.amount_minor, leg.currency))
-        if late:
-            return await channel.close(charge)
+        charge = self.charge_of(order, leg)
         if leg.state is not LegState.PLANNED:
             outcome = await channel.query(charge)
             if not isinstance(outcome, NotFound):
                 return outcome  # otherwise nothing was taken, and the same key may be charged
         try:
-            return await channel.charge(charge)
+            return await (channel.hold(charge) if leg.holds else channel.charge(charge))
         except Declined as error:
             return Refused(storable(str(error)))
         except Unavailable:
@@ -136,6 +101,53 @@ class Payments:
         except Exception as error:  # noqa: BLE001 - the money may have been taken: from now on ask, never repeat
             logger.warning("order %s: no answer from %s: %s", order.id, channel.name, type(error).__name__)
             return None
+
+    async def capture(self, order: Order[Any], legs: Sequence[Leg]) -> Sequence[Outcome]:
+        """Take what is held for these legs, at the same time; the outcomes in the same order.
+
+        Raises:
+            OrderwayError: one of them has no result yet. Asking again, for all of them, is safe.
+        """
+        return await _all([self.channel(leg.channel).capture(self.charge_of(order, leg)) for leg in legs])
+
+    async def close(self, order: Order[Any], legs: Sequence[Leg]) -> Sequence[Outcome]:
+        """Close these legs at their channels, at the same time, or release their holds; the outcomes in the same order.
+
+        Raises:
+            OrderwayError: one of them has no result yet. Asking again, for all of them, is safe.
+        """
+        return await _all([self._close(order, leg) for leg in legs])
+
+    async def give_back(self, order: Order[Any], refund: Refund) -> RefundOutcome | None:
+        """Send a refund to its channel, or ask what became of it; None where the outcome is unknown."""
+        leg = order.legs[refund.leg]
+        if not refund.amount_minor:  # the part of a leg in points that comes to less than one point
+            return Returned("")
+        channel = self.channel(leg.channel)
+        asked = RefundOrder(
+            key=order.refund_key(refund),
+            order_id=order.id,
+            uid=order.uid,
+            amount=Money(refund.amount_minor, leg.currency),
+            payment_reference=leg.reference,
+            payment_amount=Money(leg.captured_minor, leg.currency),
+        )
+        if refund.state is not RefundState.RESERVED:
+            outcome = await channel.query_refund(asked)
+            if not isinstance(outcome, NotFound):
+                return outcome  # otherwise it never arrived, and the same key may be sent
+        try:
+            return await channel.refund(asked)
+        except Unavailable:
+            raise  # nothing was sent
+        except Exception as error:  # noqa: BLE001 - it may have been done: from now on ask, never repeat
+            logger.warning("order %s: no answer to a refund from %s: %s", order.id, channel.name, type(error).__name__)
+            return None
+
+    def charge_of(self, order: Order[Any], leg: Leg) -> Charge:
+        """What is asked of a leg's channel."""
+        amount = Money(leg.amount_minor, leg.currency)
+        return Charge(order.payment_key(leg), order.id, order.uid, amount, at_most=leg.at_most and leg.holds)
 
     def channel(self, name: str) -> Channel:
         """The channel of this name.
@@ -150,3 +162,19 @@ class Payments:
             raise ConfigError(
                 f"no channel is called {name!r}; this App has: {known}. Give it to App(channels=...)"
             ) from None
+
+    async def _close(self, order: Order[Any], leg: Leg) -> Outcome:
+        if leg.channel == GATEWAY:  # your own: nobody can be asked, and its payments are told by record_payment
+            return ClosedThere()
+        return await self.channel(leg.channel).close(self.charge_of(order, leg))
+
+
+async def _all(asked: Sequence[Any]) -> list[Any]:
+    """All results; each call is finished before an error of one of them is raised."""
+    if len(asked) == 1:
+        return [await asked[0]]
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results

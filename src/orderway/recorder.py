@@ -13,11 +13,12 @@ from orderway.core.journal import Entry, Stamp
 from orderway.core.money import Money
 from orderway.core.order import Order, Stage
 from orderway.errors import HoldLost, StaleOrder
-from orderway.ports.business import Business, Retry
+from orderway.odd import Deadlines
+from orderway.ports.business import Business
 from orderway.ports.clock import Clock
 from orderway.ports.store import Change, Statement, Store
 
-__all__ = ["HOOK_OF", "MICROSECOND", "Decide", "Recorder"]
+__all__ = ["HOOK_OF", "MICROSECOND", "WINDING_UP", "Decide", "Recorder"]
 
 logger = logging.getLogger("orderway")
 
@@ -31,11 +32,16 @@ HOOK_OF: dict[Stage, tuple[str, type[Fact]]] = {
     Stage.CANCELLING: ("ended", Ended),
     Stage.REJECTING: ("ended", Ended),
     Stage.CLOSING: ("ended", Ended),
+    Stage.REFUNDING: ("ended", Ended),
     Stage.FAILING: ("ended", Ended),
 }
 """The stages that owe a closing hook: the hook's name, and the fact that marks its success."""
 
-_MOST_RACES = 100
+WINDING_UP = frozenset({Stage.CANCELLING, Stage.REJECTING, Stage.CLOSING, Stage.REFUNDING})
+"""The stages in which all money goes back before the closing hook is run."""
+
+_MOST_RACES = 1000
+_UNSERVED: Business[Any] = Business()
 
 
 class Recorder:
@@ -187,7 +193,7 @@ class Recorder:
             order, entry = journal.record(order, fact, stamp)
             entries.append(entry)
         owed = HOOK_OF.get(order.stage)
-        if owed is not None and close:
+        if owed is not None and close and (order.stage not in WINDING_UP or order.is_wound_up):
             business = self.businesses.get(order.type)
             # Where nobody waits for the closing hook, no commit is spent on it. A type served elsewhere may have one.
             if business is not None and not business.overrides(owed[0]):
@@ -195,11 +201,19 @@ class Recorder:
                 entries.append(entry)
         return order, entries
 
-    def delivery_deadline_us(self, order: Order[Any]) -> int:
-        """Until when an order is tried that is paid, or resumed, now."""
-        business = self.businesses.get(order.type)
-        retry = business.retry if business is not None else Retry()
-        return self.clock.now_us() + retry.deadline // MICROSECOND
+    def deadlines(self, order: Order[Any]) -> Deadlines:
+        """Until when what follows now is tried, by the order's type; by the defaults, if it is not served here."""
+        business = self.business_of(order)
+        now_us = self.clock.now_us()
+        return Deadlines(
+            deliver_us=now_us + business.retry.deadline // MICROSECOND,
+            pay_us=now_us + business.pay_within // MICROSECOND,
+            refund_us=now_us + business.refund_within // MICROSECOND,
+        )
+
+    def business_of(self, order: Order[Any]) -> Business[Any]:
+        """The business of an order's type; one with all defaults, if it is not served here."""
+        return self.businesses.get(order.type, _UNSERVED)
 
 
 def _warn_of_unexpected_money(order: Order[Any], facts: Sequence[Fact]) -> None:

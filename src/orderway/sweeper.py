@@ -25,6 +25,7 @@ class Sweeper:
         clock: for the waiting.
         most_at_once: bound on orders in hand; also bounds the memory.
         poll_s: how often the store is asked for due orders when nobody wakes the sweeper.
+        beside: awaited after each look for due orders: what else is to be looked for now and then.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class Sweeper:
         clock: Clock,
         most_at_once: int = 256,
         poll_s: float = 0.5,
+        beside: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self._claim = claim
         self._forward = forward
         self._clock = clock
         self._most_at_once = most_at_once
         self._poll_s = poll_s
+        self._beside = beside
         self._wake = asyncio.Event()
         self._in_hand: set[asyncio.Task[None]] = set()
         self.forwarded = 0
@@ -56,6 +59,8 @@ class Sweeper:
                 self._wake.clear()
                 try:
                     await self.sweep_once()
+                    if self._beside is not None:
+                        await self._beside()
                 except Unavailable as error:
                     logger.warning("sweeping failed, will be tried again: %s", error)
                 except Exception:  # a sweeper that stopped would be missed only when orders are late

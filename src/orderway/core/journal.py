@@ -192,7 +192,7 @@ def _entry(previous: str, order: Order[Any], fact: Fact, stamp: Stamp) -> Entry:
     body: dict[str, Any] = {}
     for name in public:
         body[name] = getattr(fact, name)
-    if kind is Created and body["legs"]:
+    if "legs" in body and body["legs"]:
         body["legs"] = [{name: getattr(leg, name) for name in _PLANNED} for leg in body["legs"]]
     text = None
     if fact.data is not None or len(private_fields) > 1:
@@ -221,7 +221,7 @@ def _hash(previous: str, order_id: str, version: int, fact: str, at_us: int, wri
     return sha256(f"{previous}\n{order_id}\n{version}\n{fact}\n{at_us}\n{write_id}\n{body}".encode()).hexdigest()
 
 
-_PLANNED = ("number", "channel", "amount_minor", "currency")
+_PLANNED = ("number", "channel", "amount_minor", "currency", "worth_minor", "holds", "at_most")
 _FIELDS: dict[type[Fact], tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]] = {
     kind: (
         tuple(column.name for column in fields(kind) if column.name not in PRIVATE_FIELDS),

@@ -210,6 +210,11 @@ class Order(Generic[T]):
         """The idempotency key of this order's delivery."""
         return f"{self.id}-d"
 
+    @property
+    def take_back_key(self) -> str:
+        """The idempotency key of taking this order's goods back."""
+        return f"{self.id}-t"
+
     @staticmethod
     def begin(order_id: str, fact: Created, at_us: int) -> Order[Any]:
         """The order that begins with this fact; with nothing to pay it begins as paid."""

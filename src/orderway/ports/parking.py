@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from orderway.core.money import Money
+
 __all__ = ["ParkedPayment", "Parking"]
 
 
@@ -38,6 +40,11 @@ class ParkedPayment:
     cause: str
     due_at_us: int
     tries: int = 0
+
+    @property
+    def amount(self) -> Money:
+        """How much came."""
+        return Money(self.amount_minor, self.currency)
 
 
 class Parking(Protocol):

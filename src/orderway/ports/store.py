@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from orderway.core.journal import Entry
@@ -64,7 +64,7 @@ class Query:
         created_from_us, created_to_us: created at or after, and before (microseconds since 1970).
         own_number: made from this number of the business's own.
         reference: with a payment that has this number at its channel.
-        unexpected: True: with money that came without being asked for so; False: without such money.
+        needs_person: True: where a person must decide something (see ``Order.needs_person``); False: where not.
         descending: newest first (by id) instead of oldest first.
         after: the cursor of the page before.
         limit: at most this many, 1 to 1,000.
@@ -78,10 +78,14 @@ class Query:
     created_to_us: int | None = None
     own_number: str | None = None
     reference: str | None = None
-    unexpected: bool | None = None
+    needs_person: bool | None = None
     descending: bool = False
     after: str | None = None
     limit: int = 50
+
+    def following(self, cursor: str) -> Query:
+        """The same query, for the page after this cursor."""
+        return replace(self, after=cursor)
 
 
 @dataclass(frozen=True, slots=True)
