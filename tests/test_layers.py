@@ -19,7 +19,7 @@ PURE = [path for path in MODULES if path.relative_to(SOURCE).parts[0] in {"core"
 
 DRIVERS = {
     "sqlalchemy": ("sql",),
-    "sqlite3": ("sql/dialects/sqlite", "memory", "channels/scripted.py", "demo", "testing"),
+    "sqlite3": ("sql/dialects/sqlite", "memory", "channels/scripted/", "demo", "testing"),
     "asyncpg": ("sql/dialects/postgresql",),
     "asyncmy": ("sql/dialects/mysql",),
     "redis": ("redis.py",),

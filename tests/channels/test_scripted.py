@@ -37,7 +37,7 @@ from orderway.testing.clock import VirtualClock
 PRICE = Money(1999, "USD")
 CHARGE = Charge("order-0-1", "order", "ann", PRICE)
 PAID = Captured(PRICE, "S1-order-0-1")
-TOLD = Notification("order", "order-0-1", PRICE, "S1-order-0-1")
+TOLD = Notification("order", "order-0-1", PRICE, "S1-order-0-1", uid="ann")
 WAITS = Pending("S1-order-0-1", {"pay_url": "scripted://order-0-1"})
 MINUTE = timedelta(minutes=1)
 
