@@ -15,6 +15,7 @@ import click
 
 from orderway.cli.demo import demo
 from orderway.cli.exits import BROKEN_PIPE, BUG, EXITS, INTERRUPTED, USAGE, exit_code_of, tell
+from orderway.cli.exporting import export
 from orderway.cli.looking import explain, list_orders, show
 from orderway.cli.moving import forward, hint, resume, sweep
 from orderway.cli.opening import Settings
@@ -94,5 +95,7 @@ def version(settings: Settings) -> None:
         console().print(f"orderway {found['orderway']} (Python {found['python']})")
 
 
-for _command in (show, list_orders, explain, forward, resume, hint, sweep, verify, balance, statement, demo, version):
+for _command in (
+    *(show, list_orders, explain, forward, resume, hint, sweep, verify, balance, statement, export, demo, version),
+):
     orderway.add_command(_command)

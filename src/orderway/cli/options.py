@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from orderway.cli.opening import DEFAULT_URL, Settings
-from orderway.core.order import Status
+from orderway.core.order import Stage, Status
 from orderway.system_clock import SystemClock
 
-__all__ = ["INSTANT", "STATUS", "Command", "global_options", "paged"]
+__all__ = ["INSTANT", "STATUS", "Command", "filtered", "global_options", "paged"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -87,6 +87,34 @@ class _Instant(click.ParamType[int]):
 
 STATUS = _Status()
 INSTANT = _Instant()
+
+
+_STAGE = click.Choice([stage.value for stage in Stage])
+_FILTERS = (
+    click.option("--uid", help="Of this user."),
+    click.option("--status", "statuses", type=STATUS, multiple=True, help="By name or number; may be given again."),
+    click.option("--stage", "stages", type=_STAGE, metavar="STAGE", multiple=True, help="By name; may be given again."),
+    click.option("--type", "order_type", type=click.IntRange(0, 65_535), help="Of this order type."),
+    click.option(
+        "--since",
+        "created_from_us",
+        type=INSTANT,
+        help="Created at or after: ISO 8601 (UTC), or how long ago (30s, 5m, 2h, 7d).",
+    ),
+    click.option("--until", "created_to_us", type=INSTANT, help="Created before."),
+    click.option("--reference", help="With a payment of this number at its channel."),
+    click.option(
+        "--needs-person/--no-needs-person", default=None, help="Where a person must decide something; or not."
+    ),
+    click.option("--own-number", help="Made from this number of your own."),
+)
+
+
+def filtered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that choose orders; their names are those of the conditions of ``Query``."""
+    for option in reversed(_FILTERS):
+        function = option(function)
+    return function
 
 
 def paged(cursor: Any, most: int = 1000) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
