@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from orderway.adapters import memory_ports
 from orderway.errors import DeliveryFailed, Unavailable
-from orderway.memory import MemoryDatabase, MemoryLedger, MemorySequence, MemoryStore, MemoryWorkers
+from orderway.memory import MemoryDatabase, MemoryStore, MemoryWorkers
 from orderway.testing.conformance import (
     Backend,
     Connection,
     LedgerConformance,
+    ParkingConformance,
     SequenceConformance,
     StoreConformance,
     WorkersConformance,
@@ -31,11 +33,9 @@ class MemoryBackend:
         self.database = MemoryDatabase(shards)
 
     async def connect(self) -> Connection:
-        store = MemoryStore(self.database)
-        await store.start()
-        return Connection(
-            store, MemoryWorkers(self.database), MemoryLedger(self.database), MemorySequence(self.database)
-        )
+        ports = memory_ports(self.database)
+        await ports.start()
+        return Connection(ports.store, ports.workers, ports.ledger, ports.sequence, ports.parking)
 
     async def execute(self, sql: str) -> None:
         self.database.goods.execute(sql)
@@ -62,6 +62,10 @@ class TestLedger(LedgerConformance):
 
 
 class TestSequence(SequenceConformance):
+    pass
+
+
+class TestParking(ParkingConformance):
     pass
 
 

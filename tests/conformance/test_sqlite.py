@@ -17,6 +17,7 @@ from orderway.testing.conformance import (
     Backend,
     Connection,
     LedgerConformance,
+    ParkingConformance,
     SequenceConformance,
     StoreConformance,
     WorkersConformance,
@@ -37,7 +38,7 @@ class SqliteBackend:
     async def connect(self) -> Connection:
         ports = await open_ports(self.url, shards=self.shards)
         self.opened.append(ports)
-        return Connection(ports.store, ports.workers, ports.ledger, ports.sequence)
+        return Connection(ports.store, ports.workers, ports.ledger, ports.sequence, ports.parking)
 
     async def execute(self, sql: str) -> None:
         await self.fetch(sql)
@@ -74,4 +75,8 @@ class TestLedger(LedgerConformance):
 
 
 class TestSequence(SequenceConformance):
+    pass
+
+
+class TestParking(ParkingConformance):
     pass

@@ -21,7 +21,7 @@ from orderway.sql.tables import shard_tables
         (Query(statuses=[Status.STUCK]), "ow_orders_0_status"),
         (Query(own_number="N-1"), "ow_orders_0_own_number"),
         (Query(reference="R-1"), "ow_legs_0_reference"),
-        (Query(unexpected=True), "ow_legs_0_unexpected"),
+        (Query(needs_person=True), "ow_orders_0_needs_person"),
     ],
 )
 async def test_a_list_is_found_by_its_index(open_file: Open, query: Query, index: str) -> None:

@@ -69,7 +69,7 @@ def show(settings: Settings, order_id: str) -> None:
 @click.option("--since", type=INSTANT, help="Created at or after: ISO 8601 (UTC), or how long ago (30s, 5m, 2h, 7d).")
 @click.option("--until", type=INSTANT, help="Created before.")
 @click.option("--reference", help="With a payment of this number at its channel.")
-@click.option("--unexpected", is_flag=True, help="With money that was not asked for so.")
+@click.option("--needs-person/--no-needs-person", default=None, help="Where a person must decide something; or not.")
 @click.option("--own-number", help="Made from this number of your own.")
 @click.option("--desc", is_flag=True, help="Newest first.")
 @paged(str)
@@ -83,7 +83,7 @@ def list_orders(
     since: int | None,
     until: int | None,
     reference: str | None,
-    unexpected: bool,
+    needs_person: bool | None,
     own_number: str | None,
     desc: bool,
     limit: int,
@@ -99,7 +99,7 @@ def list_orders(
         created_to_us=until,
         own_number=own_number,
         reference=reference,
-        unexpected=unexpected or None,
+        needs_person=needs_person,
         descending=desc,
         after=after,
         limit=limit,

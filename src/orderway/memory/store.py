@@ -17,11 +17,9 @@ from typing import Any
 from orderway.core.ids import check_order_id, slot_of_uid
 from orderway.core.journal import Entry
 from orderway.core.order import OPERATIONAL, Order
-from orderway.core.payment import LegState
 from orderway.errors import (
     DeliveryFailed,
     HoldLost,
-    InvalidValue,
     OrderExists,
     OrderNotFound,
     StaleOrder,
@@ -29,7 +27,7 @@ from orderway.errors import (
 )
 from orderway.memory.database import MemoryDatabase, Shard, check_storable, snapshot
 from orderway.memory.transaction import MemoryTransaction, run_statement
-from orderway.ports.limits import too_long_in_order
+from orderway.ports.limits import check_page, misfit_in_order
 from orderway.ports.store import Change, Page, Query
 
 __all__ = ["MemoryStore"]
@@ -90,8 +88,7 @@ class MemoryStore:
 
     async def list(self, query: Query) -> Page:
         """Orders that satisfy the query, by id."""
-        if not 1 <= query.limit <= 1000:
-            raise InvalidValue(f"limit is {query.limit}: 1 to 1,000 orders a page are allowed")
+        check_page(query.limit)
         if query.after is not None:
             check_order_id(query.after)
         shards = self._database.shards
@@ -277,7 +274,7 @@ def _satisfies(row: Order[Any], query: Query) -> bool:
         and (query.created_to_us is None or row.created_at_us < query.created_to_us)
         and (query.own_number is None or row.own_number == query.own_number)
         and (query.reference is None or any(leg.reference == query.reference for leg in row.legs))
-        and (query.unexpected is None or query.unexpected == any(leg.state is LegState.UNEXPECTED for leg in row.legs))
+        and (query.needs_person is None or query.needs_person == row.needs_person)
     )
 
 
@@ -293,16 +290,18 @@ _COLUMNS = attrgetter(
 )  # fmt: skip
 _LEG_COLUMNS = attrgetter(
     "number", "channel", "amount_minor", "currency", "attempt", "reference",
-    "authorized_minor", "captured_minor", "refunding_minor", "refunded_minor",
+    "authorized_minor", "captured_minor", "refunding_minor", "refunded_minor", "worth_minor", "disputed_minor",
 )  # fmt: skip
 
 
 def _check_order(order: Order[Any]) -> None:
-    misfit = too_long_in_order(order)
+    misfit = misfit_in_order(order)
     if misfit is not None:
         raise misfit
     check_storable(f"order {order.id}", _COLUMNS(order))
     check_storable(f"the steps of order {order.id}", (*order.steps, *order.steps.values()))
+    for refund in order.refunds:
+        check_storable(f"refund {refund.number} of order {order.id}", (refund.key, refund.why, refund.reference))
     for leg in order.legs:
         check_storable(f"leg {leg.number} of order {order.id}", _LEG_COLUMNS(leg))
 

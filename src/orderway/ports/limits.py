@@ -1,4 +1,4 @@
-"""How long the texts may be that databases keep in columns of a fixed length, and which value is longer than that."""
+"""What columns can hold: how long their texts may be, which amounts of a leg go together, and what does not fit."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orderway.core.order import Order
+from orderway.core.payment import Leg
 from orderway.errors import InvalidValue
 from orderway.ports.ledger import Posting
+from orderway.ports.parking import ParkedPayment
 
-__all__ = ["LONGEST", "too_long_in_order", "too_long_in_posting"]
+__all__ = ["LONGEST", "check_page", "misfit_in_order", "too_long_in_parked", "too_long_in_posting"]
 
 LONGEST: Mapping[str, int] = {
     "uid": 128,
@@ -19,16 +21,28 @@ LONGEST: Mapping[str, int] = {
     "reference": 128,
     "key": 128,
     "account": 64,
+    "order_id": 128,
 }
 """Characters by column."""
+LARGEST_PAGE = 1000
 
 
-def too_long_in_order(order: Order[Any]) -> InvalidValue | None:
-    """The first text of an order or its legs that does not fit its column; None if all do."""
+def check_page(limit: int) -> None:
+    """Refuse a page of no or of too many rows.
+
+    Raises:
+        InvalidValue: it is not 1 to 1,000.
+    """
+    if not 1 <= limit <= LARGEST_PAGE:
+        raise InvalidValue(f"limit={limit}: 1 to {LARGEST_PAGE:,} are allowed")
+
+
+def misfit_in_order(order: Order[Any]) -> InvalidValue | None:
+    """The first text of an order or its legs that does not fit its column, or leg that cannot be; None if all fit."""
     values = [("uid", order.uid), ("own_number", order.own_number), ("currency", order.currency)]
     for leg in order.legs:
         values += [("channel", leg.channel), ("reference", leg.reference), ("currency", leg.currency)]
-    return _first_too_long(f"order {order.id}", values, order.id)
+    return _first_too_long(f"order {order.id}", values, order.id) or _first_impossible(order)
 
 
 def too_long_in_posting(posting: Posting) -> InvalidValue | None:
@@ -36,6 +50,31 @@ def too_long_in_posting(posting: Posting) -> InvalidValue | None:
     values = [("uid", posting.uid), ("key", posting.key), ("currency", posting.currency)]
     values += [("account", line.account) for line in posting.lines]
     return _first_too_long(f"posting {posting.key[:40]!r}", values)
+
+
+def too_long_in_parked(payment: ParkedPayment) -> InvalidValue | None:
+    """The first text of a parked payment that does not fit its column; None if all do."""
+    columns = ("channel", "reference", "order_id", "key", "uid", "currency")
+    values = [(column, getattr(payment, column)) for column in columns]
+    return _first_too_long(f"payment {payment.reference[:40]!r} to be parked", values)
+
+
+def _first_impossible(order: Order[Any]) -> InvalidValue | None:
+    for leg in order.legs:
+        if not _is_possible(leg):
+            return InvalidValue(
+                f"order {order.id}: its leg {leg.number} of {leg.amount_minor} minor units that count for"
+                f" {leg.worth_minor} cannot have {leg.authorized_minor} authorized, {leg.captured_minor} captured,"
+                f" {leg.refunded_minor} refunded, {leg.refunding_minor} refunding and {leg.disputed_minor} disputed:"
+                " none may be below 0, and 0 <= refunded + refunding <= captured <= authorized must hold",
+                order_id=order.id,
+            )
+    return None
+
+
+def _is_possible(leg: Leg) -> bool:
+    amounts = (leg.amount_minor, leg.worth_minor, leg.refunded_minor, leg.refunding_minor, leg.disputed_minor)
+    return min(amounts) >= 0 and leg.refundable_minor >= 0 and 0 <= leg.captured_minor <= leg.authorized_minor
 
 
 def _first_too_long(what: str, values: Iterable[tuple[str, str]], order_id: str | None = None) -> InvalidValue | None:

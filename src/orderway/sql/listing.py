@@ -49,7 +49,7 @@ def page_shape(query: Query) -> Hashable:
     return (
         tuple(page_values(query)),
         query.statuses is None or _is_rare(query),
-        (query.statuses is None, query.stages is None, query.unexpected, query.descending),
+        (query.statuses is None, query.stages is None, query.needs_person, query.descending),
     )
 
 
@@ -97,9 +97,8 @@ def _conditions(tables: ShardTables, query: Query) -> list[ColumnElement[bool]]:
             leg.reference == bindparam("of_reference", required=False), text("reference <> ''")
         )
         conditions.append(column.id.in_(paid))
-    if query.unexpected is not None:
-        odd = column.id.in_(select(leg.order_id).where(text("state = 'unexpected'")))
-        conditions.append(odd if query.unexpected else ~odd)
+    if query.needs_person is not None:
+        conditions.append(text("needs_person = 1" if query.needs_person else "needs_person = 0"))
     if query.after is not None:
         after: BindParameter[str] = bindparam("of_after", required=False)
         conditions.append(column.id < after if query.descending else column.id > after)

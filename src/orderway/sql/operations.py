@@ -10,6 +10,7 @@ from orderway.core.journal import Entry
 from orderway.core.order import Order
 from orderway.errors import OrderwayError
 from orderway.ports.ledger import Posting
+from orderway.ports.parking import ParkedPayment
 from orderway.ports.store import Change
 
 __all__ = [
@@ -24,9 +25,12 @@ __all__ = [
     "Join",
     "NextBlock",
     "Operation",
+    "Park",
     "Post",
     "Postpone",
+    "PostponeParked",
     "Record",
+    "Release",
     "fail_all",
 ]
 
@@ -187,6 +191,39 @@ class NextBlock(Operation[int]):
         super().__init__()
         self.name = name
         self.size = size
+
+
+class Park(Operation[bool]):
+    """Keep a payment whose order is not known."""
+
+    __slots__ = ("payment",)
+
+    def __init__(self, payment: ParkedPayment) -> None:
+        super().__init__()
+        self.payment = payment
+
+
+class PostponeParked(Operation[None]):
+    """Look for a parked payment's order again at a time."""
+
+    __slots__ = ("channel", "due_at_us", "reference")
+
+    def __init__(self, channel: str, reference: str, due_at_us: int) -> None:
+        super().__init__()
+        self.channel = channel
+        self.reference = reference
+        self.due_at_us = due_at_us
+
+
+class Release(Operation[bool]):
+    """Let go of a parked payment."""
+
+    __slots__ = ("channel", "reference")
+
+    def __init__(self, channel: str, reference: str) -> None:
+        super().__init__()
+        self.channel = channel
+        self.reference = reference
 
 
 class Get(Operation[Order[Any]]):

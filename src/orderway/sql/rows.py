@@ -1,54 +1,68 @@
-"""Orders, legs and entries as rows, and back. Plain values only: drivers take them without converting them."""
+"""Orders, legs, entries and parked payments as rows, and back.
+
+Plain values only: drivers take them without converting them.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple, fields
 from typing import Any
 
 from orderway.core.journal import Entry, compact_json
-from orderway.core.order import STATUS, Order, Stage
-from orderway.core.payment import Leg, LegState
+from orderway.core.order import STATUS, Order, Stage, Status
+from orderway.core.payment import Leg, LegState, Refund, RefundState
+from orderway.ports.parking import ParkedPayment
 
 __all__ = [
     "ENTRY_COLUMNS",
     "INSERT_COLUMNS",
     "LEG_COLUMNS",
     "ORDER_COLUMNS",
+    "PARKED_COLUMNS",
     "UPDATE_COLUMNS",
     "entry_of",
     "entry_row",
     "insert_row",
     "leg_row",
     "orders_of",
+    "parked_row",
     "update_row",
 ]
 
 INSERT_COLUMNS = (
-    *("id", "slot", "type", "uid", "stage", "status", "pay_status", "amount_minor", "currency", "data_text"),
-    *("remark", "own_number", "fingerprint", "steps", "why", "resume_stage", "created_at_us", "updated_at_us"),
-    *("deadline_at_us", "version", "digest", "due_at_us", "attempts", "holder", "last_error"),
+    *("id", "slot", "type", "uid", "stage", "status", "pay_status", "needs_person", "amount_minor", "currency"),
+    *("data_text", "remark", "own_number", "fingerprint", "steps", "refunds", "why", "resume_stage"),
+    *("created_at_us", "updated_at_us", "deadline_at_us", "version", "digest", "due_at_us", "attempts", "holder"),
+    "last_error",
 )
 UPDATE_COLUMNS = (
-    *("stage", "status", "pay_status", "data_text", "steps", "why", "resume_stage", "updated_at_us"),
-    *("deadline_at_us", "version", "digest", "due_at_us", "attempts", "last_error"),
+    *("stage", "status", "pay_status", "needs_person", "data_text", "steps", "refunds", "why", "resume_stage"),
+    *("updated_at_us", "deadline_at_us", "version", "digest", "due_at_us", "attempts", "last_error"),
 )
 """What a fact can change, without the holder: that one may have to stay."""
 ORDER_COLUMNS = (
     *("id", "type", "uid", "stage", "amount_minor", "currency", "data_text", "remark", "own_number"),
-    *("fingerprint", "steps", "why", "resume_stage", "created_at_us", "updated_at_us", "deadline_at_us"),
-    *("version", "digest", "due_at_us", "attempts", "holder", "last_error"),
+    *("fingerprint", "steps", "refunds", "why", "resume_stage", "created_at_us", "updated_at_us"),
+    *("deadline_at_us", "version", "digest", "due_at_us", "attempts", "holder", "last_error"),
 )
 LEG_COLUMNS = (
     *("number", "channel", "amount_minor", "currency", "state", "attempt", "reference"),
     *("authorized_minor", "captured_minor", "refunding_minor", "refunded_minor"),
+    *("worth_minor", "holds", "at_most", "disputed_minor"),
 )
 ENTRY_COLUMNS = ("order_id", "version", "fact", "at_us", "write_id", "body", "private", "digest")
 
+PARKED_COLUMNS = tuple(column.name for column in fields(ParkedPayment))
+
 # Enumerations as plain values: sqlite3 takes an exact str or int several times faster than a subclass.
 _STAGES = {stage: (stage.value, int(status)) for stage, status in STATUS.items()}
+_STUCK = int(Status.STUCK)
 _STAGE_OF = {stage.value: stage for stage in Stage}
 _LEG_STATE_OF = {state.value: state for state in LegState}
+_REFUND_STATE_OF = {state.value: state for state in RefundState}
+_REFUND_FIELDS = tuple(column.name for column in fields(Refund) if column.name != "state")
 _LEGS_AT = len(ORDER_COLUMNS)
 
 
@@ -63,6 +77,7 @@ def insert_row(order: Order[Any], slot: int) -> tuple[Any, ...]:
         stage,
         status,
         order.pay_status if order.legs else 0,
+        _needs_person(order, status),
         order.amount_minor,
         order.currency,
         order.data_text,
@@ -70,6 +85,7 @@ def insert_row(order: Order[Any], slot: int) -> tuple[Any, ...]:
         order.own_number,
         order.fingerprint,
         compact_json(order.steps) if order.steps else "{}",
+        _refunds_text(order.refunds) if order.refunds else "[]",
         order.why,
         None if order.resume_stage is None else order.resume_stage.value,
         order.created_at_us,
@@ -91,8 +107,10 @@ def update_row(order: Order[Any]) -> tuple[Any, ...]:
         stage,
         status,
         order.pay_status if order.legs else 0,
+        _needs_person(order, status),
         order.data_text,
         compact_json(order.steps) if order.steps else "{}",
+        _refunds_text(order.refunds) if order.refunds else "[]",
         order.why,
         None if order.resume_stage is None else order.resume_stage.value,
         order.updated_at_us,
@@ -103,6 +121,13 @@ def update_row(order: Order[Any]) -> tuple[Any, ...]:
         order.attempts,
         order.last_error,
     )
+
+
+def _needs_person(order: Order[Any], status: int) -> int:
+    """As ``Order.needs_person``, which is asked only where there may be money: most rows need not pay for it."""
+    if status == _STUCK:
+        return 1
+    return int(order.needs_person) if order.legs else 0
 
 
 def leg_row(order_id: str, leg: Leg) -> tuple[Any, ...]:
@@ -120,6 +145,10 @@ def leg_row(order_id: str, leg: Leg) -> tuple[Any, ...]:
         leg.captured_minor,
         leg.refunding_minor,
         leg.refunded_minor,
+        leg.worth_minor,
+        int(leg.holds),
+        int(leg.at_most),
+        leg.disputed_minor,
     )
 
 
@@ -142,6 +171,11 @@ def entry_of(row: Sequence[Any]) -> Entry:
     return Entry(*row)
 
 
+def parked_row(payment: ParkedPayment) -> tuple[Any, ...]:
+    """The values of ``PARKED_COLUMNS``."""
+    return astuple(payment)
+
+
 def orders_of(rows: Iterable[Sequence[Any]]) -> dict[str, Order[Any]]:
     """The orders, by id and in their rows' order, from rows of ``ORDER_COLUMNS`` joined to ``LEG_COLUMNS``.
 
@@ -159,7 +193,7 @@ def orders_of(rows: Iterable[Sequence[Any]]) -> dict[str, Order[Any]]:
 
 def _order_of(row: Sequence[Any]) -> Order[Any]:
     order_id, kind, uid, stage, amount_minor, currency, data_text, remark, own_number, fingerprint = row[:10]
-    steps, why, resume_stage = row[10:13]
+    steps, refunds, why, resume_stage = row[10:14]
     return Order(
         order_id,
         kind,
@@ -173,12 +207,26 @@ def _order_of(row: Sequence[Any]) -> Order[Any]:
         own_number,
         fingerprint,
         {} if steps == "{}" else json.loads(steps),
+        () if refunds == "[]" else _refunds_of(refunds),
         why,
         None if resume_stage is None else _STAGE_OF[resume_stage],
-        *row[13:_LEGS_AT],
+        *row[14:_LEGS_AT],
     )
 
 
 def _leg_of(row: Sequence[Any]) -> Leg:
-    number, channel, amount_minor, currency, state, *rest = row
-    return Leg(number, channel, amount_minor, currency, _LEG_STATE_OF[state], *rest)
+    number, channel, amount_minor, currency, state = row[:5]
+    *amounts, holds, at_most, disputed_minor = row[5:]
+    values = (*amounts, bool(holds), bool(at_most), disputed_minor)
+    return Leg(number, channel, amount_minor, currency, _LEG_STATE_OF[state], *values)
+
+
+def _refunds_text(refunds: Iterable[Refund]) -> str:
+    """JSON objects with the names of ``Refund``: support staff read them too."""
+    return compact_json(
+        [{"state": each.state.value, **{name: getattr(each, name) for name in _REFUND_FIELDS}} for each in refunds]
+    )
+
+
+def _refunds_of(text: str) -> tuple[Refund, ...]:
+    return tuple([Refund(**{**values, "state": _REFUND_STATE_OF[values["state"]]}) for values in json.loads(text)])

@@ -12,7 +12,8 @@ from sqlalchemy import Select
 from orderway.core.ids import check_order_id
 from orderway.core.journal import Entry
 from orderway.core.order import Order, Status
-from orderway.errors import InvalidValue, OrderNotFound
+from orderway.errors import OrderNotFound
+from orderway.ports.limits import check_page
 from orderway.ports.store import Change, Page, Query, Transaction
 from orderway.sql.database import Database
 from orderway.sql.listing import counts_select, page_select, page_shape, page_values
@@ -21,7 +22,6 @@ from orderway.sql.rows import entry_of, orders_of
 
 __all__ = ["SqlStore"]
 
-LARGEST_PAGE = 1000
 MOST_PAGES = 1000
 """So many shapes of queries are remembered; each is compiled once."""
 
@@ -63,8 +63,7 @@ class SqlStore:
 
     async def list(self, query: Query) -> Page:
         """Orders that satisfy the query, by id."""
-        if not 1 <= query.limit <= LARGEST_PAGE:
-            raise InvalidValue(f"limit={query.limit}: 1 to {LARGEST_PAGE} are allowed")
+        check_page(query.limit)
         if query.after is not None:
             check_order_id(query.after)
         shards: Sequence[int] = range(len(self._database.shards))

@@ -34,8 +34,8 @@ from orderway.sql.rows import ENTRY_COLUMNS
 
 __all__ = ["SCHEMA_VERSION", "DatabaseTables", "ShardTables", "database_tables", "shard_tables"]
 
-SCHEMA_VERSION = 1
-"""Of the tables made here; a database with a higher one was written by a newer package."""
+SCHEMA_VERSION = 2
+"""Of the tables made here; a database with another one was written by a newer or an older package."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,11 @@ class DatabaseTables:
     meta: Table
     workers: Table
     sequences: Table
+    parked: Table
 
 
 def database_tables(metadata: MetaData) -> DatabaseTables:
-    """``ow_meta`` (one row: schema version, shard map, epoch), ``ow_workers`` and ``ow_sequences``."""
+    """``ow_meta`` (one row: schema version, shard map, epoch), ``ow_workers``, ``ow_sequences`` and ``ow_parked``."""
     meta = Table(
         "ow_meta",
         metadata,
@@ -102,7 +103,7 @@ def database_tables(metadata: MetaData) -> DatabaseTables:
         Column("next", BigInteger, nullable=False),
         sqlite_with_rowid=False,
     )
-    return DatabaseTables(meta, workers, sequences)
+    return DatabaseTables(meta, workers, sequences, _parked(metadata, "ow_parked"))
 
 
 def shard_tables(metadata: MetaData, shard: int) -> ShardTables:
@@ -128,6 +129,7 @@ def _orders(metadata: MetaData, name: str) -> Table:
         Column("stage", _text(16), nullable=False),
         _number("status", SmallInteger),
         _number("pay_status", SmallInteger),
+        _number("needs_person", SmallInteger),
         _number("amount_minor"),
         _limited("currency"),
         Column("data_text", _long_text(), nullable=False),
@@ -135,6 +137,7 @@ def _orders(metadata: MetaData, name: str) -> Table:
         _limited("own_number"),
         Column("fingerprint", _text(64), nullable=False),
         Column("steps", _long_text(), nullable=False),
+        Column("refunds", _long_text(), nullable=False),
         Column("why", _long_text(), nullable=False),
         Column("resume_stage", _text(16)),
         _number("created_at_us"),
@@ -154,6 +157,8 @@ def _orders(metadata: MetaData, name: str) -> Table:
         _partial(f"{name}_due", "status = 1 OR due_at_us IS NOT NULL", "type", "due_at_us", "status"),
         _partial(f"{name}_status", "status <> 1 AND status <> 2", "status", "id"),
         _partial(f"{name}_own_number", "own_number <> ''", "own_number", "id"),
+        # Nearly empty: looking for what waits for a person costs next to nothing, however many orders there are.
+        _partial(f"{name}_needs_person", "needs_person = 1", "needs_person", "id"),
         sqlite_with_rowid=False,
     )
 
@@ -174,15 +179,20 @@ def _legs(metadata: MetaData, name: str) -> Table:
         _number("captured_minor"),
         _number("refunding_minor"),
         _number("refunded_minor"),
+        _number("worth_minor"),
+        _number("holds", SmallInteger),
+        _number("at_most", SmallInteger),
+        _number("disputed_minor"),
         PrimaryKeyConstraint("order_id", "number"),
         # Written as differences, so that no sum can overflow.
         CheckConstraint("refunded_minor >= 0 AND refunding_minor >= 0 AND amount_minor >= 0"),
         CheckConstraint("refunding_minor <= captured_minor - refunded_minor"),
         CheckConstraint("captured_minor >= 0 AND captured_minor <= authorized_minor"),
+        # What somebody disputes is bounded by nobody: it is kept as it was told.
+        CheckConstraint("worth_minor >= 0 AND disputed_minor >= 0"),
+        CheckConstraint("holds IN (0, 1) AND at_most IN (0, 1)"),
         *_fits("channel", "reference", "currency"),
         _partial(f"{name}_reference", "reference <> ''", "reference", "order_id"),
-        # Empty while nothing odd happens, so that looking for odd money costs nothing, however many orders there are.
-        _partial(f"{name}_unexpected", "state = 'unexpected'", "state", "order_id"),
         sqlite_with_rowid=False,
     )
 
@@ -255,6 +265,29 @@ def _lines(metadata: MetaData, name: str) -> Table:
         _number("amount_minor"),
         PrimaryKeyConstraint("uid", "key", "number"),
         *_fits("account"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _parked(metadata: MetaData, name: str) -> Table:
+    """Payments whose order is not known yet; ``order_id`` is what was said, and need be no order id."""
+    return Table(
+        name,
+        metadata,
+        _limited("channel"),
+        _limited("reference"),
+        _limited("order_id"),
+        _limited("key"),
+        _limited("uid"),
+        _number("amount_minor"),
+        _limited("currency"),
+        _number("at_us"),
+        Column("cause", _long_text(), nullable=False),
+        _number("due_at_us"),
+        _number("tries", Integer),
+        PrimaryKeyConstraint("channel", "reference"),
+        *_fits("channel", "reference", "order_id", "key", "uid", "currency"),
+        Index(f"{name}_due", "due_at_us", "channel", "reference"),
         sqlite_with_rowid=False,
     )
 

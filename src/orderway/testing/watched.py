@@ -19,13 +19,17 @@ from orderway.testing.crash import CrashPoints
 
 __all__ = ["watched_business", "watched_channel", "watched_ports"]
 
-READS = frozenset({"get", "entries", "list", "overview", "counters", "names", "find", "balance", "statement", "fetch"})
+READS = frozenset(
+    {"get", "entries", "list", "overview", "counters", "names", "find", "balance", "statement", "fetch", "due"}
+)
 HOOKS = ("can_forward", "deliver", "finished", "ended")
 
 
 def watched_ports(ports: Ports, points: CrashPoints) -> Ports:
     """These ports with points ``before store.record``, ``after store.record``, and so on."""
-    watch = {name: _Watched(getattr(ports, name), name, points) for name in ("workers", "ledger", "sequence")}
+    watch = {
+        name: _Watched(getattr(ports, name), name, points) for name in ("workers", "ledger", "sequence", "parking")
+    }
     return Ports(store=cast(Any, _WatchedStore(_Fenced(ports.store, points), "store", points)), **cast(Any, watch))
 
 

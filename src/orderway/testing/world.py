@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from orderway.adapters import Ports, ports_for
+from orderway.adapters import Ports, memory_ports, ports_for
 from orderway.app import App
 from orderway.channels.scripted import Script, ScriptedChannel
 from orderway.core.money import Money
 from orderway.core.order import Order
 from orderway.errors import Unavailable
-from orderway.memory import MemoryDatabase, MemoryLedger, MemorySequence, MemoryStore, MemoryWorkers
+from orderway.memory import MemoryDatabase
 from orderway.ports.business import Business
 from orderway.ports.store import Query
 from orderway.testing.clock import VirtualClock
@@ -52,8 +52,7 @@ class InMemory:
 
     def ports(self) -> Ports:
         """Adapters of their own over the same data."""
-        database = self._database
-        return Ports(MemoryStore(database), MemoryWorkers(database), MemoryLedger(database), MemorySequence(database))
+        return memory_ports(self._database)
 
     def execute(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement in the user's own tables."""

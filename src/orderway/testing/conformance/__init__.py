@@ -20,9 +20,11 @@ _SUITES = (
     "due",
     "ledger",
     "listing",
+    "parking",
     "races",
     "racing",
     "recording",
+    "refunds",
     "sequence",
     "transactions",
     "workers",
@@ -31,6 +33,7 @@ pytest.register_assert_rewrite(*(f"{__name__}.{suite}" for suite in _SUITES))  #
 
 from orderway.testing.conformance.backend import PROCESSES, Backend, Connection  # noqa: E402
 from orderway.testing.conformance.ledger import LedgerConformance  # noqa: E402
+from orderway.testing.conformance.parking import ParkingConformance  # noqa: E402
 from orderway.testing.conformance.sequence import SequenceConformance  # noqa: E402
 from orderway.testing.conformance.store import StoreConformance  # noqa: E402
 from orderway.testing.conformance.workers import WorkersConformance  # noqa: E402
@@ -40,6 +43,7 @@ __all__ = [
     "Backend",
     "Connection",
     "LedgerConformance",
+    "ParkingConformance",
     "SequenceConformance",
     "StoreConformance",
     "WorkersConformance",

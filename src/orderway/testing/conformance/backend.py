@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import pytest
 
 from orderway.ports.ledger import Ledger
+from orderway.ports.parking import Parking
 from orderway.ports.sequence import Sequence
 from orderway.ports.store import Store
 from orderway.ports.workers import Workers
@@ -20,12 +21,13 @@ PROCESSES = "processes"
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The four ports on one connection, started. No two connections share a lock, a cache or a writer."""
+    """The five ports on one connection, started. No two connections share a lock, a cache or a writer."""
 
     store: Store
     workers: Workers
     ledger: Ledger
     sequence: Sequence
+    parking: Parking
 
 
 class Backend(Protocol):

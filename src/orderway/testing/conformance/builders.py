@@ -8,13 +8,23 @@ from hashlib import sha256
 from secrets import token_hex
 from typing import Any
 
-from orderway.core.facts import Created, Delivered, Fact, Finished, Paid, UnexpectedPayment
+from orderway.core.facts import (
+    Created,
+    Delivered,
+    Fact,
+    Finished,
+    Paid,
+    RefundRequested,
+    RefundStuck,
+    UnexpectedPayment,
+)
 from orderway.core.ids import check_order_id, id_by_time, slot_of_uid
 from orderway.core.journal import Entry, Stamp, begin, compact_json, record
 from orderway.core.order import Order
 from orderway.core.payment import Leg
 from orderway.errors import InvalidValue
 from orderway.ports.ledger import WALLET, Line, Posting
+from orderway.ports.parking import ParkedPayment
 from orderway.ports.store import Change, Statement
 
 __all__ = [
@@ -24,8 +34,11 @@ __all__ = [
     "make_change",
     "make_id",
     "make_order",
+    "make_parked",
     "make_posting",
     "paid",
+    "refund",
+    "refund_stuck",
     "twins",
     "uids_in_shards",
     "unexpected",
@@ -51,6 +64,7 @@ def make_order(
     order_type: int = 1,
     amount_minor: int = 500,
     currency: str = "USD",
+    legs: tuple[Leg, ...] = (),
     data: str = "{}",
     remark: str = "",
     own_number: str = "",
@@ -58,8 +72,9 @@ def make_order(
     holder: int | None = None,
     due_at_us: int | None = NOW_US,
 ) -> tuple[Order[Any], Entry]:
-    """A new order and its first entry; with an amount it waits for one wallet leg, without one it counts as paid."""
-    legs = (Leg(0, "wallet", amount_minor, currency),) if amount_minor else ()
+    """A new order and its first entry: it waits for these legs, or one of the wallet; without an amount it is paid."""
+    if not legs and amount_minor:
+        legs = (Leg(0, "wallet", amount_minor, currency, worth_minor=amount_minor),)
     content = compact_json([order_type, uid, amount_minor, currency, data, own_number, remark])
     fact = Created(
         order_type=order_type,
@@ -116,6 +131,24 @@ def unexpected(order: Order[Any], reference: str) -> UnexpectedPayment:
     )
 
 
+def refund(order: Order[Any], amount_minor: int, *, leg: int = 0, worth_minor: int | None = None) -> RefundRequested:
+    """The fact that so much of a leg shall go back, as the order's next refund."""
+    return RefundRequested(
+        refund=len(order.refunds) + 1,
+        leg=leg,
+        amount_minor=amount_minor,
+        worth_minor=amount_minor if worth_minor is None else worth_minor,
+        key=f"key-{len(order.refunds) + 1} 🧾",
+        why="requested",
+        deadline_at_us=order.deadline_at_us,
+    )
+
+
+def refund_stuck(order: Order[Any]) -> tuple[RefundRequested, RefundStuck]:
+    """The facts of a first refund, of one minor unit, that found no end."""
+    return refund(order, 1), RefundStuck(refund=1, error="no answer")
+
+
 def make_posting(
     uid: str,
     amount_minor: int,
@@ -128,6 +161,22 @@ def make_posting(
     """A top-up of the wallet (positive) or a debit (negative), with the house on the other side."""
     lines = (Line(WALLET, amount_minor), Line(house, -amount_minor))
     return Posting(key or f"key-{next(_numbers)}", uid, currency, lines, memo)
+
+
+def make_parked(
+    reference: str,
+    *,
+    channel: str = "wechat",
+    order_id: str = "nobody's",
+    key: str = "",
+    uid: str = "",
+    amount_minor: int = 500,
+    cause: str = "",
+    due_at_us: int = NOW_US,
+    tries: int = 0,
+) -> ParkedPayment:
+    """A payment whose order is not known."""
+    return ParkedPayment(channel, reference, order_id, key, uid, amount_minor, "USD", NOW_US, cause, due_at_us, tries)
 
 
 def finish(order: Order[Any], **options: Any) -> Change:

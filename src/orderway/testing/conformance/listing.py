@@ -7,18 +7,20 @@ from typing import Any
 
 import pytest
 
-from orderway.core.facts import Cancelled
+from orderway.core.facts import Cancelled, DisputeOpened, DisputeWon, RefundResumed, Stuck, UnexpectedAccepted
 from orderway.core.ids import slot_of_uid
 from orderway.core.order import Order, Stage, Status
 from orderway.errors import InvalidValue
 from orderway.ports.store import Query, Store
 from orderway.testing.conformance.backend import Backend
 from orderway.testing.conformance.builders import (
+    HOUR_US,
     NOW_US,
     finish,
     make_change,
     make_order,
     paid,
+    refund_stuck,
     uids_in_shards,
     unexpected,
 )
@@ -101,25 +103,50 @@ class ListConformance:
             assert await ids(store, **conditions) == sorted(expected), conditions
             assert await ids(store, descending=True, **conditions) == sorted(expected, reverse=True), conditions
 
-    async def test_orders_with_money_that_was_not_asked_for_so(self, backend: Backend) -> None:
+    async def test_orders_that_need_a_person(self, backend: Backend) -> None:
+        one, other = await backend.connect(), await backend.connect()
+        calm, doubled, late, broken, disputed, *_ = orders = await create_everywhere(one.store, backend.shards, 9)
+        free = await one.store.create(*make_order(uids_in_shards(backend.shards)[0], amount_minor=0))
+        unpaid = await one.store.create(*make_order(uids_in_shards(backend.shards)[0], amount_minor=0))
+        opened = DisputeOpened(leg=0, amount_minor=5, reference="D-1")
+        for order, facts in (
+            (calm, (paid(calm),)),
+            (doubled, (paid(doubled), unexpected(doubled, "R-2"), unexpected(doubled, "R-3"))),
+            (late, (Cancelled(why="w"), unexpected(late, "R-4"))),
+            (broken, (paid(broken), *refund_stuck(broken))),
+            (disputed, (paid(disputed), opened)),
+            (free, (Stuck(why="hook"),)),
+        ):
+            await one.store.record(make_change(order, *facts))
+        waiting = sorted(order.id for order in (doubled, late, broken, disputed, free))
+        rest = sorted({order.id for order in (*orders, unpaid)} - set(waiting))
+        for wanted, expected in ((True, waiting), (False, rest)):
+            for descending in (False, True):
+                found = [page async for page in pages(other.store, needs_person=wanted, limit=2, descending=descending)]
+                assert [order.id for page in found for order in page] == sorted(expected, reverse=descending)
+                assert all(order.needs_person is wanted for page in found for order in page)
+        assert await ids(other.store) == sorted(waiting + rest)
+        assert await ids(other.store, needs_person=True, statuses=[Status.STUCK]) == sorted([disputed.id, free.id])
+        assert await ids(other.store, needs_person=True, reference="R-4") == [late.id]
+        of_one_user = sorted(order.id for order in (*orders, free) if order.uid == late.uid and order.id in waiting)
+        assert await ids(other.store, needs_person=True, uid=late.uid) == of_one_user
+
+    async def test_order_that_a_person_has_decided_needs_none_any_more(self, backend: Backend) -> None:
         store = (await backend.connect()).store
-        calm, doubled, late, *_ = orders = await create_everywhere(store, backend.shards, 6)
-        await store.record(make_change(calm, paid(calm)))
-        first = make_change(doubled, paid(doubled))
-        await store.record(first)
-        again = make_change(first.order, unexpected(doubled, "R-2"))
-        await store.record(again)
-        await store.record(make_change(again.order, unexpected(doubled, "R-3")))
-        await store.record(make_change(late, Cancelled(why="w"), unexpected(late, "R-4")))
-        odd = sorted([doubled.id, late.id])
-        for descending in (False, True):
-            found = [page async for page in pages(store, unexpected=True, limit=1, descending=descending)]
-            assert [order.id for page in found for order in page] == sorted(odd, reverse=descending)
-        assert await ids(store, unexpected=False) == sorted({order.id for order in orders} - set(odd))
-        assert await ids(store, unexpected=True, statuses=[Status.CANCELLED]) == [late.id]
-        assert await ids(store, unexpected=True, reference="R-4") == [late.id]
-        of_one_user = sorted(order.id for order in (doubled, late) if order.uid == late.uid)
-        assert await ids(store, unexpected=True, uid=late.uid) == of_one_user
+        order = await store.create(*make_order())
+        for facts, needs_person in (
+            ((paid(order), unexpected(order, "R-2")), True),
+            ((UnexpectedAccepted(leg=1),), False),
+            (refund_stuck(order), True),
+            ((RefundResumed(refund=1, deadline_at_us=NOW_US + HOUR_US),), False),
+            ((DisputeOpened(leg=0, amount_minor=5, reference="D-1"),), True),
+            ((DisputeWon(leg=0, reference="D-1"),), False),
+        ):
+            change = make_change(order, *facts)
+            await store.record(change)
+            order = change.order
+            assert await ids(store, needs_person=True) == [order.id] * needs_person
+            assert await ids(store, needs_person=False) == [order.id] * (not needs_person)
 
     async def test_users_are_compared_byte_for_byte(self, backend: Backend) -> None:
         store = (await backend.connect()).store

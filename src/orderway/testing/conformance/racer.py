@@ -14,7 +14,16 @@ from typing import Any
 
 from orderway.adapters import Ports, open_ports, ports_for
 from orderway.errors import InsufficientBalance, OrderwayError
-from orderway.testing.conformance.builders import NOW_US, make_change, make_order, make_posting, paid
+from orderway.testing.conformance.builders import (
+    NOW_US,
+    make_change,
+    make_order,
+    make_parked,
+    make_posting,
+    paid,
+    refund,
+)
+from orderway.testing.conformance.refunds import refund_until_refused
 
 Run = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -37,6 +46,27 @@ async def record(ports: Ports, given: dict[str, Any]) -> Run:
     async def run() -> dict[str, Any]:
         await ports.store.record(change)
         return {"digest": change.order.digest}
+
+    return run
+
+
+async def request_refund(ports: Ports, given: dict[str, Any]) -> Run:
+    """Record a refund of this amount on the version read before the start."""
+    before = await ports.store.get(given["order_id"])
+    change = make_change(before, refund(before, given["amount_minor"]))
+
+    async def run() -> dict[str, Any]:
+        await ports.store.record(change)
+        return {"digest": change.order.digest}
+
+    return run
+
+
+async def refund_all(ports: Ports, given: dict[str, Any]) -> Run:
+    """Ask for refunds of this amount until nothing is left."""
+
+    async def run() -> dict[str, Any]:
+        return {"refunds": await refund_until_refused(ports.store, given["order_id"], given["amount_minor"])}
 
     return run
 
@@ -77,8 +107,18 @@ async def sequence(ports: Ports, given: dict[str, Any]) -> Run:
     return run
 
 
+async def park(ports: Ports, given: dict[str, Any]) -> Run:
+    """Park the payment of this reference, as said to be for an order of this racer's."""
+    payment = make_parked(given["reference"], order_id=f"racer-{given['racer']}")
+
+    async def run() -> dict[str, Any]:
+        return {"parked": await ports.parking.park(payment)}
+
+    return run
+
+
 ACTIONS: dict[str, Callable[[Ports, dict[str, Any]], Awaitable[Run]]] = {
-    each.__name__: each for each in (create, record, claim, debit, sequence)
+    each.__name__: each for each in (create, record, request_refund, refund_all, claim, debit, sequence, park)
 }
 
 

@@ -7,6 +7,7 @@ from orderway.testing.conformance.due import DueConformance
 from orderway.testing.conformance.listing import ListConformance
 from orderway.testing.conformance.races import RaceConformance
 from orderway.testing.conformance.recording import RecordConformance
+from orderway.testing.conformance.refunds import RefundConformance
 from orderway.testing.conformance.transactions import TransactionConformance
 
 __all__ = ["StoreConformance"]
@@ -19,5 +20,6 @@ class StoreConformance(
     DueConformance,
     TransactionConformance,
     RaceConformance,
+    RefundConformance,
 ):
     """The contract of :class:`orderway.ports.store.Store`."""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from orderway.adapters import Ports, ports_for
-from orderway.memory import MemoryDatabase, MemoryLedger, MemorySequence, MemoryStore, MemoryWorkers
+from orderway.adapters import Ports, memory_ports, ports_for
+from orderway.memory import MemoryDatabase
 
 __all__ = ["Grounds", "MemoryGrounds", "SqliteGrounds"]
 
@@ -42,8 +42,7 @@ class MemoryGrounds:
 
     def ports(self) -> Ports:
         """A further set of adapters on the same data."""
-        database = self._database
-        return Ports(MemoryStore(database), MemoryWorkers(database), MemoryLedger(database), MemorySequence(database))
+        return memory_ports(self._database)
 
     def prepare(self) -> None:
         """Make the table."""

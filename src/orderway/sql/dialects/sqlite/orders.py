@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from orderway.core.order import Order
 from orderway.errors import DeliveryFailed, OrderwayError
-from orderway.ports.limits import too_long_in_order
+from orderway.ports.limits import misfit_in_order
 from orderway.ports.statements import check_statement
 from orderway.ports.store import Statement
 from orderway.sql.dialects.sqlite.errors import BAD_VALUE, Mismatch, refused_statement, refused_value
@@ -27,8 +27,12 @@ __all__ = ["OrderWrites", "run_statement"]
 T = TypeVar("T")
 
 _LEAVES_LEGS_ALONE = frozenset(
-    {"StepDone", "Delivered", "Finished", "Cancelled", "Rejected", "Closed", "Stuck", "Ended", "Resumed"}
+    {
+        *("StepDone", "Delivered", "Finished", "TakenBack", "Amended", "Stuck", "Ended", "Resumed"),
+        *("RefundPending", "RefundUnknown", "RefundStuck", "RefundResumed", "AllRefunded"),
+    }
 )
+"""After these facts the legs are not written again: most changes are of these, and have legs."""
 
 
 class OrderWrites:
@@ -182,7 +186,7 @@ class OrderWrites:
         order = operation.order
         stored = None if isinstance(error, BAD_VALUE) else self.find(connection, order.id)
         if stored is None:
-            operation.error = too_long_in_order(order) or refused_value(error, order.id)
+            operation.error = misfit_in_order(order) or refused_value(error, order.id)
         elif stored.fingerprint == order.fingerprint:
             operation.result = stored
         else:
@@ -200,7 +204,7 @@ class OrderWrites:
         if isinstance(error, BAD_VALUE):
             return refused_value(error, order_id)
         states = self.of_order(order_id).select_states.fetch(connection, [(order_id,)])
-        refusal = state_error(change, states[0][1:] if states else None) or too_long_in_order(change.order)
+        refusal = state_error(change, states[0][1:] if states else None) or misfit_in_order(change.order)
         return refusal or refused_value(error, order_id)
 
     def is_written(self, connection: sqlite3.Connection, operation: Create | Record) -> bool:

@@ -37,7 +37,7 @@ def prepare(connection: sqlite3.Connection, shards: int | None, where: str) -> S
 
     Raises:
         ConfigError: there is another number of shards.
-        SchemaTooNew: the tables were made by a newer package.
+        SchemaTooNew: the tables were made by a newer package; ConfigError also: by an older one.
     """
     stored = _read(connection)
     if stored is None:
@@ -54,6 +54,11 @@ def prepare(connection: sqlite3.Connection, shards: int | None, where: str) -> S
     if version > SCHEMA_VERSION:
         raise SchemaTooNew(
             f"{where} has schema version {version}, this package knows {SCHEMA_VERSION}: upgrade orderway"
+        )
+    if version < SCHEMA_VERSION:
+        raise ConfigError(
+            f"{where} has schema version {version}, made by an older orderway, and this one needs {SCHEMA_VERSION}:"
+            " begin with a new file, or open this one with the orderway that made it"
         )
     found = ShardMap.parse(text)
     if shards is not None and found.text != ShardMap.even(shards).text:

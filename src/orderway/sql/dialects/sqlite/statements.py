@@ -159,7 +159,9 @@ def _hold_orders(orders: str) -> ManyRows:
     """Rows of: id, holder, due_at_us."""
     return ManyRows(
         f"UPDATE {orders} AS o SET holder = v.column2, due_at_us = v.column3 FROM (VALUES {{rows}}) AS v"
-        f" WHERE o.id = v.column1 AND o.stage NOT IN ({_FINAL}) AND {_FREE.format('v.column2')}",
+        # In a final stage something is due while money of it is on its way back.
+        f" WHERE o.id = v.column1 AND (o.stage NOT IN ({_FINAL}) OR o.due_at_us IS NOT NULL)"
+        f" AND {_FREE.format('v.column2')}",
         3,
     )
 
@@ -169,5 +171,5 @@ def _list(names: Sequence[str]) -> str:
 
 
 _FINAL = ", ".join(f"'{stage.value}'" for stage in sorted(FINAL_STAGES))
-_FIXED_IN_A_LEG = ("number", "channel", "amount_minor", "currency")
+_FIXED_IN_A_LEG = ("number", "channel", "currency", "holds")
 _FREE = "(o.holder IS NULL OR o.holder = {0} OR o.holder NOT IN (SELECT incarnation FROM ow_workers))"

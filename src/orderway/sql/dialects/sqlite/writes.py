@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from orderway.errors import OrderwayError, Unavailable
-from orderway.sql.dialects.sqlite import workers
+from orderway.sql.dialects.sqlite import parking, workers
 from orderway.sql.dialects.sqlite.errors import BAD_VALUE, Mismatch, is_environment, refused_value
 from orderway.sql.dialects.sqlite.orders import OrderWrites
 from orderway.sql.dialects.sqlite.postings import PostingWrites
@@ -21,9 +21,12 @@ from orderway.sql.operations import (
     Join,
     NextBlock,
     Operation,
+    Park,
     Post,
     Postpone,
+    PostponeParked,
     Record,
+    Release,
 )
 from orderway.sql.shards import ShardMap
 
@@ -57,6 +60,9 @@ class Writes:
             Beat: workers.beat,
             Bury: workers.bury,
             NextBlock: workers.next_block,
+            Park: parking.park,
+            PostponeParked: parking.postpone,
+            Release: parking.release,
         }
 
     def check_epoch(self, connection: sqlite3.Connection) -> None:
