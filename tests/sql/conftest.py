@@ -11,6 +11,7 @@ from sqlite_file import Faults, Open, Opened
 
 from orderway.sql.dialects.sqlite import SqliteDatabase
 from orderway.sql.ledger import SqlLedger
+from orderway.sql.parking import SqlParking
 from orderway.sql.sequence import SqlSequence
 from orderway.sql.store import SqlStore
 from orderway.sql.workers import SqlWorkers
@@ -29,7 +30,14 @@ async def open_file(tmp_path: Path) -> AsyncIterator[Open]:
         database = SqliteDatabase(tmp_path / "orders.db", **options)
         await database.start()
         opened.append(database)
-        return Opened(database, SqlStore(database), SqlLedger(database), SqlWorkers(database), SqlSequence(database))
+        return Opened(
+            database,
+            SqlStore(database),
+            SqlLedger(database),
+            SqlWorkers(database),
+            SqlSequence(database),
+            SqlParking(database),
+        )
 
     yield open_one
     for database in opened:

@@ -9,6 +9,7 @@ from typing import Any
 
 from orderway.sql.dialects.sqlite import SqliteDatabase
 from orderway.sql.ledger import SqlLedger
+from orderway.sql.parking import SqlParking
 from orderway.sql.sequence import SqlSequence
 from orderway.sql.store import SqlStore
 from orderway.sql.workers import SqlWorkers
@@ -55,6 +56,7 @@ class Opened:
     ledger: SqlLedger
     workers: SqlWorkers
     sequence: SqlSequence
+    parking: SqlParking
 
     def run(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run a statement on a connection that Orderway knows nothing of."""

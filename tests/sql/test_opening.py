@@ -37,6 +37,19 @@ async def test_newer_schema_is_refused(open_file: Open) -> None:
         await open_file()
 
 
+async def test_schema_of_an_older_package_is_refused_and_left_as_it_is(open_file: Open) -> None:
+    opened = await open_file()
+    order = await opened.store.create(*make_order())
+    opened.run("UPDATE ow_meta SET schema_version = 1")
+    with pytest.raises(
+        ConfigError, match=r"orders\.db has schema version 1, .* needs 2: begin with a new file"
+    ) as caught:
+        await open_file()
+    assert type(caught.value) is ConfigError
+    assert opened.run("SELECT id FROM ow_orders_0") == [(order.id,)]
+    assert opened.run("SELECT schema_version FROM ow_meta") == [(1,)]
+
+
 async def test_no_write_by_a_shard_map_that_is_no_longer_in_force(open_file: Open) -> None:
     opened = await open_file()
     order, entry = make_order()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import pytest
 from sqlite_file import Faults, Open, Opened
@@ -20,7 +21,19 @@ from orderway.errors import (
     StaleOrder,
 )
 from orderway.ports.store import Statement
-from orderway.testing.conformance.builders import NOW_US, finish, make_id, make_order, make_posting
+from orderway.sql.operations import Operation, Park
+from orderway.testing.conformance.builders import (
+    NOW_US,
+    finish,
+    make_change,
+    make_id,
+    make_order,
+    make_parked,
+    make_posting,
+    paid,
+)
+
+T = TypeVar("T")
 
 
 async def refused(opened: Opened, case: str) -> Awaitable[Any]:
@@ -36,8 +49,16 @@ async def refused(opened: Opened, case: str) -> Awaitable[Any]:
         return opened.ledger.post(make_posting("u", 6, key="k"), NOW_US)
     if case == "post: not Unicode":
         return opened.ledger.post(make_posting("u", 5, memo="\ud800"), NOW_US)
+    if case == "park: not Unicode":
+        return opened.parking.park(make_parked("R-1", cause="\ud800"))
+    if case == "park: past every check":
+        return written(opened, Park(make_parked("R" * 129)))
     assert case == "post: no money"
     return opened.ledger.post(make_posting("u", -1), NOW_US)
+
+
+async def written(opened: Opened, operation: Operation[T]) -> T:
+    return await opened.database.write(operation)
 
 
 async def refused_creation(opened: Opened, case: str) -> Awaitable[Any]:
@@ -62,6 +83,10 @@ async def refused_change(opened: Opened, case: str) -> Awaitable[Any]:
         await opened.store.record(finish(stored))
     elif case == "record: no such order":
         change = finish(make_order(amount_minor=0)[0])
+    elif case == "record: more refunding than is left":
+        stored = await opened.store.create(*make_order(holder=7))
+        change = make_change(stored, paid(stored), guard=7)
+        change.order.legs = (replace(change.order.legs[0], refunding_minor=501),)
     elif case == "record: not Unicode":
         change.order.why = "\ud800"
     return opened.store.record(change)
@@ -76,12 +101,15 @@ CASES = {
     "record: held by another": HoldLost,
     "record: no such order": OrderNotFound,
     "record: not Unicode": InvalidValue,
+    "record: more refunding than is left": InvalidValue,
     "record: statement without a row": DeliveryFailed,
     "record: statement that ends the transaction": DeliveryFailed,
     "hold: no such order": OrderNotFound,
     "post: no money": InsufficientBalance,
     "post: key reused": KeyReused,
     "post: not Unicode": InvalidValue,
+    "park: not Unicode": InvalidValue,
+    "park: past every check": InvalidValue,
 }
 
 
@@ -103,6 +131,7 @@ async def test_refused_operation_fails_alone(open_file: Open, faults: Faults, ca
         store.record(finish(stored, statements=[add])),
         opened.ledger.post(make_posting("rich", 5), NOW_US),
         bad,
+        opened.parking.park(make_parked("R-9")),
         store.hold(free.id, 9, NOW_US + 5),
         *(store.create(*each) for each in new[1:]),
         return_exceptions=True,
@@ -111,7 +140,7 @@ async def test_refused_operation_fails_alone(open_file: Open, faults: Faults, ca
     error = results.pop(3)
     assert type(error) is CASES[case], error
     assert [type(result).__name__ for result in results] == [
-        *("Order", "NoneType", "bool", "Order"),
+        *("Order", "NoneType", "bool", "bool", "Order"),
         *["Order"] * 3,
     ]
     for order, entry in new:
@@ -121,6 +150,7 @@ async def test_refused_operation_fails_alone(open_file: Open, faults: Faults, ca
     assert (await store.get(free.id)).holder == 9
     assert await opened.ledger.balance("rich", "USD") == 5
     assert opened.run("SELECT n FROM goods") == [(1,)]
+    assert list(await opened.parking.list()) == [make_parked("R-9")]
 
 
 async def test_two_creations_of_one_order_in_one_transaction(open_file: Open, faults: Faults) -> None:

@@ -15,8 +15,18 @@ from orderway.core.order import Order, Stage
 from orderway.core.payment import Leg, LegState, Refund, RefundState
 from orderway.errors import IllegalTransition, InvalidValue, StaleOrder
 from orderway.ports.store import Change, Query, Store
+from orderway.testing.conformance import situations
 from orderway.testing.conformance.backend import PROCESSES, Backend, require
-from orderway.testing.conformance.builders import HOUR_US, NOW_US, finish, make_change, make_order, paid, refund
+from orderway.testing.conformance.builders import (
+    HOUR_US,
+    NOW_US,
+    finish,
+    make_change,
+    make_order,
+    paid,
+    refund,
+    uids_in_shards,
+)
 from orderway.testing.conformance.racing import ProcessRaces, Racers
 
 __all__ = ["RefundConformance", "refund_until_refused"]
@@ -160,6 +170,24 @@ class RefundConformance(ProcessRaces):
         assert {type(each.state) for each in read.refunds} == {RefundState}
         await one.store.close()
         assert await (await backend.connect()).store.get(order.id) == change.order
+
+    async def test_every_fact_in_every_stage_is_kept(self, backend: Backend) -> None:
+        one, other = await backend.connect(), await backend.connect()
+        uids = uids_in_shards(backend.shards)
+        orders, changes = [], []
+        for number, (stage, kind) in enumerate(situations.allowed()):
+            order, entry = make_order(uids[number % len(uids)], amount_minor=situations.PRICE, legs=situations.UNPAID)
+            orders.append((situations.in_situation(order, stage, kind), entry))
+            changes.append(make_change(orders[-1][0], situations.FACTS[kind]))
+        await asyncio.gather(*(one.store.create(*each) for each in orders))
+        assert [await other.store.get(order.id) for order, _ in orders] == [order for order, _ in orders]
+        await asyncio.gather(*map(one.store.record, changes))
+        for change in changes:
+            assert await other.store.get(change.order.id) == change.order, change.entries[0].fact
+        for needs_person in (True, False):
+            listed = (await other.store.list(Query(needs_person=needs_person, limit=1000))).orders
+            expected = [change.order for change in changes if change.order.needs_person is needs_person]
+            assert list(listed) == sorted(expected, key=lambda order: order.id)
 
     async def test_refunds_text_that_is_not_unicode_is_refused(self, backend: Backend) -> None:
         store = (await backend.connect()).store
