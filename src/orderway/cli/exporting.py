@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,7 +119,7 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _to_standard_output(settings: Settings, what: Mapping[str, Any], page: int) -> None:
-    stream = click.get_binary_stream("stdout")
+    stream = sys.stdout.buffer
 
     async def write(chunk: Chunk) -> None:
         text = chunk.text

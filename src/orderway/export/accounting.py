@@ -43,42 +43,45 @@ async def export_ledger(ledger: Ledger, write: Write, after: str | None = None, 
         InvalidValue: the cursor is none of this export's.
         Unavailable: the database does not answer; what was written so far is good, and its cursor goes on.
     """
-    place, declared = (None, []) if after is None else _place_of(after)
+    place, exponents = (None, {}) if after is None else _place_of(after)
     written, text = 0, _HEADER if after is None else ""
     while True:
         postings, place = await ledger.postings(place, limit)
         for posted in postings:
             currency = posted.posting.currency
-            if currency not in declared:
-                declared.append(currency)
-                text += _commodity_directive(currency)
-            text += _transaction(posted)
-        cursor = None if place is None else compact_json([place, declared])
+            if currency not in exponents:
+                exponents[currency] = exponent_of(currency)
+                text += _commodity_directive(currency, exponents[currency])
+            text += _transaction(posted, exponents[currency])
+        cursor = None if place is None else compact_json([place, exponents])
         await write(Chunk(text, len(postings), cursor))
         written, text = written + len(postings), ""
         if place is None:
             return written
 
 
-def _place_of(cursor: str) -> tuple[str, list[str]]:
-    """Where in the ledger to go on, and the currencies whose directives are written already."""
+def _place_of(cursor: str) -> tuple[str, dict[str, int | None]]:
+    """Where in the ledger to go on, and the currencies declared so far with their decimals.
+
+    A currency keeps the decimals that it was declared with, also where another program goes on with the export.
+    """
     try:
-        place, declared = json.loads(cursor)
-        if isinstance(place, str) and isinstance(declared, list):
-            return place, declared
+        place, exponents = json.loads(cursor)
+        if isinstance(place, str) and isinstance(exponents, dict):
+            return place, exponents
     except (ValueError, TypeError):
         pass
     raise InvalidValue(f"{cursor!r} is no cursor of an export of a ledger: give the one of the last chunk")
 
 
-def _transaction(posted: Posted) -> str:
+def _transaction(posted: Posted, exponent: int | None) -> str:
     posting = posted.posting
     date, _, time = str(iso(posted.at_us)).partition("T")
     lines = [
         f"\n{date} * {_memo(posting.memo)}".rstrip(),
         f"    ; time:{time}, key:{_name(posting.key)}, uid:{_name(posting.uid)}",
     ]
-    exponent, commodity = exponent_of(posting.currency), _commodity(posting.currency)
+    commodity = _commodity(posting.currency, exponent)
     for line in posting.lines:
         account = f"{WALLET}:{_name(posting.uid)}" if line.account == WALLET else _account(line.account)
         amount = decimal_text(line.amount_minor, exponent or 0)
@@ -86,13 +89,13 @@ def _transaction(posted: Posted) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _commodity_directive(currency: str) -> str:
+def _commodity_directive(currency: str, exponent: int | None) -> str:
     # Without it, 1.500 could be read as fifteen hundred.
-    return f"\ncommodity 1000.{'0' * (exponent_of(currency) or 0)} {_commodity(currency)}\n"
+    return f"\ncommodity 1000.{'0' * (exponent or 0)} {_commodity(currency, exponent)}\n"
 
 
-def _commodity(currency: str) -> str:
-    return f'"{_name(currency)}"' if exponent_of(currency) is not None else f'"{_name(currency)} (minor)"'
+def _commodity(currency: str, exponent: int | None) -> str:
+    return f'"{_name(currency)}"' if exponent is not None else f'"{_name(currency)} (minor)"'
 
 
 def _account(account: str) -> str:

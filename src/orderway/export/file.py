@@ -51,11 +51,12 @@ class ExportFile:
         Raises:
             InvalidValue: the file cannot be written; Unavailable: another export is writing it.
         """
+        if not path.exists():
+            _vouch(path, what, 0, 0, None)  # first: a file without a cursor file counts as complete
         with _opened(path) as file:
-            export = cls(path, file, what, None, 0)
-            export._save(0)  # first: from here on the file counts as incomplete
+            _vouch(path, what, 0, 0, None)
             file.truncate(0)
-        return export
+        return cls(path, file, what, None, 0)
 
     @classmethod
     def resume(cls, path: Path, wanted: Mapping[str, Any]) -> Self:
@@ -117,20 +118,22 @@ class ExportFile:
                 _side(self.path).unlink()
                 self.complete = True
             else:
-                self._save(self._file.tell())
+                _vouch(self.path, self.what, self._file.tell(), self.records, self.cursor)
 
-    def _save(self, size: int) -> None:
-        """Replace the cursor file, durably: it vouches for so many bytes."""
-        mark = {
-            "format": _NAME,
-            "version": FORMAT_VERSION,
-            "what": dict(self.what),
-            "bytes": size,
-            "records": self.records,
-            "cursor": self.cursor,
-        }
-        side = _side(self.path)
-        fresh = side.with_name(f"{side.name}.new")
+
+def _vouch(path: Path, what: Mapping[str, Any], size: int, records: int, cursor: str | None) -> None:
+    """Replace the cursor file, durably: so many bytes are whole."""
+    mark = {
+        "format": _NAME,
+        "version": FORMAT_VERSION,
+        "what": dict(what),
+        "bytes": size,
+        "records": records,
+        "cursor": cursor,
+    }
+    side = _side(path)
+    fresh = side.with_name(f"{side.name}.new")
+    with _telling(path):
         with fresh.open("w", encoding="utf-8") as file:
             json.dump(mark, file)
             file.flush()
