@@ -1,9 +1,12 @@
-"""The wallet channel: an order is paid from the user's own balance in the ledger.
+"""The wallet channel: an order is paid from the user's own balance in the ledger, at once or by a hold.
 
-A key is used up by whichever posting comes first under it. Charging posts wallet -> ``house:sales``; closing posts a
-*tombstone*: lines of nothing, between accounts of the house. The ledger keeps one posting per (uid, key) for ever and
-refuses another content, so of a charge and a close that race exactly one wins: a holder that froze before its charge
-and wakes up after its order was closed cannot take the money any more.
+A key is used up by whichever posting comes first under it. Charging posts wallet -> ``house:sales``, holding posts
+wallet -> ``house:held``; closing posts a *tombstone*: lines of nothing, between accounts of the house. The ledger keeps
+one posting per (uid, key) for ever and refuses another content, so of a charge and a close that race exactly one wins:
+a worker that froze before its charge and wakes up after its order was closed cannot take the money any more.
+
+The end of a hold has one key of its own, for both of its ends: ``house:held`` -> ``house:sales`` captures it,
+``house:held`` -> wallet releases it. So of a capture and a release, too, exactly one wins.
 """
 
 from __future__ import annotations
@@ -13,30 +16,46 @@ from typing import NoReturn
 
 from orderway.core.money import Money
 from orderway.errors import BadNotification, CommitUnknown, InsufficientBalance, InvalidValue, KeyReused, OutcomeUnknown
-from orderway.ports.channel import Captured, Charge, ClosedThere, NotFound, Outcome, Short
+from orderway.ports.channel import (
+    Captured,
+    Charge,
+    ClosedThere,
+    HeldThere,
+    NotFound,
+    Outcome,
+    RefundOrder,
+    RefundOutcome,
+    Refused,
+    Returned,
+    Short,
+)
 from orderway.ports.clock import Clock
-from orderway.ports.ledger import FUNDING, SALES, WALLET, Ledger, Line, Posting
+from orderway.ports.ledger import FUNDING, HELD, SALES, WALLET, Ledger, Line, Posting
 
 __all__ = ["WalletChannel"]
 
 _TOMBSTONE = (Line(SALES, 0), Line(FUNDING, 0))
+_MOST_TRIES = 10
 
 
 class WalletChannel:
-    """Takes the price of an order out of the user's wallet, at once.
+    """Takes the price of an order out of the user's wallet, at once or by a hold, and gives it back there.
 
-    Every method is atomic, and idempotent by ``charge.key``. Raises ``Unavailable`` when the ledger does not answer
-    and nothing was done, ``OutcomeUnknown`` when its commit's answer was lost.
+    The currency of a leg says which of the user's balances is meant; several wallet channels (``wallet``, ``points``)
+    share one ledger. Every method is atomic, and idempotent by its key. Raises ``Unavailable`` when the ledger does
+    not answer and nothing was done, ``OutcomeUnknown`` when its commit's answer was lost.
 
     Args:
         ledger: where the wallets are.
         clock: gives the postings their time.
+        name: what legs call it.
     """
 
-    name = "wallet"
     asks_payer = False
+    holds = True
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, *, name: str = "wallet") -> None:
+        self.name = name
         self._ledger = ledger
         self._clock = clock
 
@@ -47,24 +66,61 @@ class WalletChannel:
 
         Raises:
             InvalidValue: the amount is not positive.
-            KeyReused: the key paid another amount before.
+            KeyReused: the key paid or held another amount before.
         """
-        price = charge.amount
-        if price.amount_minor <= 0:
-            raise InvalidValue(f"a wallet is charged a positive amount, not {price}", order_id=charge.order_id)
-        lines = (Line(WALLET, -price.amount_minor), Line(SALES, price.amount_minor))
+        price_minor = _positive(charge)
+        lines = (Line(WALLET, -price_minor), Line(SALES, price_minor))
         try:
-            await self._post(charge, lines, f"order {charge.order_id}")
+            await self._post(charge, charge.key, lines, f"order {charge.order_id}")
         except InsufficientBalance as error:
             return Short(str(error))
         except KeyReused:
             if await self.query(charge) == ClosedThere():
                 return ClosedThere()
             raise
-        return Captured(price, charge.key)
+        return Captured(charge.amount, charge.key)
+
+    async def hold(self, charge: Charge) -> Outcome:
+        """Move the amount from the wallet to ``house:held``: ``HeldThere``, ``Short``, or ``ClosedThere``.
+
+        With ``at_most`` as much as there is, up to the amount. ``Short`` is not remembered.
+
+        Raises:
+            InvalidValue: the amount is not positive.
+            KeyReused: the key paid or held another amount before.
+            Unavailable: the balance changed all the time while it was to be held.
+        """
+        wanted_minor = _positive(charge)
+        for _ in range(_MOST_TRIES):
+            if charge.at_most:
+                known = await self.query(charge)
+                if known != NotFound():
+                    return known  # whatever was held first under this key
+                balance_minor = await self._ledger.balance(charge.uid, charge.amount.currency)
+                wanted_minor = min(balance_minor, charge.amount.amount_minor)
+                if not wanted_minor:
+                    return Short(f"{charge.uid!r} has nothing in {charge.amount.currency}")
+            lines = (Line(WALLET, -wanted_minor), Line(HELD, wanted_minor))
+            try:
+                await self._post(charge, charge.key, lines, f"order {charge.order_id}: held")
+            except InsufficientBalance as error:
+                if charge.at_most:
+                    continue  # spent meanwhile: look again
+                return Short(str(error))
+            except KeyReused:
+                known = await self.query(charge)
+                if known == ClosedThere() or (charge.at_most and isinstance(known, HeldThere)):
+                    return known
+                raise
+            return await self.query(charge)
+        raise OutcomeUnknown(f"the balance of {charge.uid!r} changes all the time", order_id=charge.order_id)
+
+    async def capture(self, charge: Charge) -> Outcome:
+        """Move what is held to ``house:sales``: ``Captured``, ``ClosedThere`` if it was released, or ``NotFound``."""
+        return await self._end_hold(charge, SALES, f"order {charge.order_id}: captured")
 
     async def query(self, charge: Charge) -> Outcome:
-        """What the ledger has under this key: ``Captured``, ``ClosedThere`` or ``NotFound``.
+        """What the ledger has under this key: ``Captured``, ``HeldThere``, ``ClosedThere`` or ``NotFound``.
 
         Raises:
             KeyReused: the key belongs to a posting that is no payment.
@@ -74,22 +130,56 @@ class WalletChannel:
             return NotFound()
         if not any(line.amount_minor for line in posting.lines):
             return ClosedThere()
-        paid = -sum(line.amount_minor for line in posting.lines if line.account == WALLET)
-        if paid <= 0:
+        taken = Money(-_moved(posting, WALLET), posting.currency)
+        if taken.amount_minor <= 0:
             raise KeyReused(
                 f"key {charge.key} of user {charge.uid} belongs to a posting that is no payment: {posting.memo!r}; "
                 "keys of your own postings must not look like an order's payment keys",
                 order_id=charge.order_id,
             )
-        return Captured(Money(paid, posting.currency), charge.key)
+        if not _moved(posting, HELD):
+            return Captured(taken, charge.key)
+        end = await self._ledger.find(charge.uid, _end_key(charge.key))
+        if end is None:
+            return HeldThere(taken, charge.key)
+        return Captured(taken, charge.key) if _moved(end, SALES) else ClosedThere()
 
     async def close(self, charge: Charge) -> Outcome:
-        """Use the key up, so that no later charge takes money: ``ClosedThere``, or ``Captured`` if it was paid."""
+        """Use the key up, or release what it holds: ``ClosedThere``, or ``Captured`` if it was paid."""
         try:
-            await self._post(charge, _TOMBSTONE, f"order {charge.order_id}: payment closed")
+            await self._post(charge, charge.key, _TOMBSTONE, f"order {charge.order_id}: payment closed")
         except KeyReused:
-            return await self.query(charge)
+            return await self._end_hold(charge, WALLET, f"order {charge.order_id}: released")
         return ClosedThere()
+
+    async def refund(self, refund: RefundOrder) -> RefundOutcome:
+        """Move money from ``house:sales`` back to the wallet: ``Returned``, or ``Refused`` if it was never paid so.
+
+        Raises:
+            KeyReused: the key gave another amount back before.
+        """
+        payment = Charge(refund.payment_reference, refund.order_id, refund.uid, refund.payment_amount)
+        paid = await self.query(payment)
+        if not isinstance(paid, Captured):
+            return Refused(f"{refund.uid!r} has paid nothing under {refund.payment_reference!r}")
+        if refund.amount.currency != paid.amount.currency or not refund.amount.amount_minor > 0:
+            return Refused(f"{refund.amount} cannot go back of a payment of {paid.amount}")
+        if refund.amount.amount_minor > paid.amount.amount_minor:
+            return Refused(f"{refund.amount} is more than the {paid.amount} that were paid")
+        back_minor = refund.amount.amount_minor
+        lines = (Line(SALES, -back_minor), Line(WALLET, back_minor))
+        await self._post(
+            Charge(refund.key, refund.order_id, refund.uid, refund.amount),
+            refund.key,
+            lines,
+            f"order {refund.order_id}: refund",
+        )
+        return Returned(refund.key)
+
+    async def query_refund(self, refund: RefundOrder) -> RefundOutcome:
+        """What became of a refund: ``Returned`` or ``NotFound``."""
+        posting = await self._ledger.find(refund.uid, refund.key)
+        return NotFound() if posting is None else Returned(refund.key)
 
     def verify(self, body: bytes, headers: Mapping[str, str]) -> NoReturn:
         """A wallet sends no notifications.
@@ -97,14 +187,41 @@ class WalletChannel:
         Raises:
             BadNotification: always.
         """
-        raise BadNotification("the wallet channel sends no notifications; nothing in this one is believed")
+        raise BadNotification(f"the channel {self.name} sends no notifications; nothing in this one is believed")
 
-    async def _post(self, charge: Charge, lines: tuple[Line, ...], memo: str) -> None:
-        posting = Posting(charge.key, charge.uid, charge.amount.currency, lines, memo)
+    async def _end_hold(self, charge: Charge, account: str, memo: str) -> Outcome:
+        """End a hold this way, unless it has ended; what became of it."""
+        found = await self.query(charge)
+        if not isinstance(found, HeldThere):
+            return found
+        held_minor = found.amount.amount_minor
+        try:
+            await self._post(charge, _end_key(charge.key), (Line(HELD, -held_minor), Line(account, held_minor)), memo)
+        except KeyReused:
+            return await self.query(charge)  # the other end came first
+        return Captured(found.amount, charge.key) if account == SALES else ClosedThere()
+
+    async def _post(self, charge: Charge, key: str, lines: tuple[Line, ...], memo: str) -> None:
+        posting = Posting(key, charge.uid, charge.amount.currency, lines, memo)
         try:
             await self._ledger.post(posting, self._clock.now_us())
         except CommitUnknown as error:
             raise OutcomeUnknown(
-                f"the ledger's answer to {charge.key} was lost; query it before anything else",
-                order_id=charge.order_id,
+                f"the ledger's answer to {key} was lost; query it before anything else", order_id=charge.order_id
             ) from error
+
+
+def _positive(charge: Charge) -> int:
+    if charge.amount.amount_minor <= 0:
+        raise InvalidValue(f"a wallet is charged a positive amount, not {charge.amount}", order_id=charge.order_id)
+    return charge.amount.amount_minor
+
+
+def _moved(posting: Posting, account: str) -> int:
+    """What a posting moved into (positive) or out of (negative) an account."""
+    return sum(line.amount_minor for line in posting.lines if line.account == account)
+
+
+def _end_key(key: str) -> str:
+    """The key that ends a hold, whichever way."""
+    return f"{key}-c"

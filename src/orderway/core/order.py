@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -150,7 +150,12 @@ class Order(Generic[T]):
             or any(leg.disputed_minor for leg in self.legs)
             or any(leg.state is LegState.UNEXPECTED and leg.refundable_minor for leg in self.legs)
             or any(refund.state is RefundState.STUCK for refund in self.refunds)
+            or any(refund.state is RefundState.REFUSED for refund in self._last_refunds())
         )
+
+    def _last_refunds(self) -> Iterable[Refund]:
+        """The last refund of each leg: a refused one that another has followed asks for nobody any more."""
+        return {refund.leg: refund for refund in self.refunds}.values()
 
     @property
     def slot(self) -> int:

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["FUNDING", "SALES", "WALLET", "Ledger", "Line", "Posted", "Posting", "StatementLine"]
+__all__ = ["FUNDING", "HELD", "SALES", "WALLET", "Ledger", "Line", "Posted", "Posting", "StatementLine"]
 
 WALLET = "wallet"
 """The account of a user that has a balance; accounts of the house (``house:...``) are sums of their lines."""
 SALES = "house:sales"
 """Where the price of orders goes."""
+HELD = "house:held"
+"""Where money waits that is held for orders."""
 FUNDING = "house:funding"
 """Where top-ups come from, and debits outside any order go to."""
 
