@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from channel_races import race
 
 from orderway.channels.scripted import (
     DOUBLED,
@@ -66,7 +65,10 @@ def make(request: pytest.FixtureRequest, clock: VirtualClock, tmp_path: Path) ->
 
 
 def told(channel: ScriptedChannel) -> list[Notification]:
-    return [channel.verify(body, headers) for body, headers in channel.pop_notifications()]
+    notifications = [channel.verify(body, headers) for body, headers in channel.pop_notifications()]
+    payments = [each for each in notifications if isinstance(each, Notification)]
+    assert payments == notifications
+    return payments
 
 
 def took(channel: ScriptedChannel) -> list[tuple[str, int, str]]:
@@ -386,54 +388,25 @@ async def test_what_was_taken_outlives_the_channel_that_took_it(clock: VirtualCl
 
 
 RACER = """
-import asyncio, sys
-from orderway.channels.scripted import *
-from orderway.core.money import Money
-from orderway.ports.channel import Charge
-from orderway.testing.clock import VirtualClock
-
-async def race(path, me):
-    print("ready", flush=True)
-    sys.stdin.readline()
+async def run():
     channel = ScriptedChannel(VirtualClock(), path=path, default=PaysAtOnce([Notice()]))
+    ready()
     for number in range(200):
-        charge = Charge(f"key-{number}", f"order-{number}", "ann", Money(1999, "USD"))
         if me == "closes" and number % 2:
-            await channel.close(charge)
+            await channel.close(charge_of(number))
         else:
-            await channel.charge(charge)
+            await channel.charge(charge_of(number))
     print(len(channel.pop_notifications()), flush=True)
-
-asyncio.run(race(*sys.argv[1:]))
 """
 
 
 def test_processes_that_race_for_the_same_keys_take_each_once(tmp_path: Path) -> None:
     path = tmp_path / "channel.db"
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACER, str(path), me], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for me in ("charges", "closes")
-    ]
-    for racer in racers:
-        assert racer.stdout is not None
-        assert racer.stdout.readline() == "ready\n"
-    outputs = [racer.communicate("go\n", timeout=60)[0] for racer in _started(racers)]
-    assert [racer.returncode for racer in racers] == [0, 0]
-
+    popped = race(RACER, path, "charges", "closes")
     channel = ScriptedChannel(VirtualClock(), path=path)
     keys = [taken.key for taken in channel.taken()]
     left = len(channel.pop_notifications())
     channel.disconnect()
     assert len(keys) == len(set(keys))
     assert {f"key-{number}" for number in range(0, 200, 2)} <= set(keys)
-    assert sum(int(output) for output in outputs) + left == len(keys)  # each notification went to one process
-
-
-def _started(racers: list[subprocess.Popen[str]]) -> list[subprocess.Popen[str]]:
-    for racer in racers:
-        assert racer.stdin is not None
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
-    return racers
+    assert sum(int(each) for each in popped) + left == len(keys)  # each notification went to one process

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.responses import PlainTextResponse
 
 from orderway.channels.scripted import (
     NeverPays,
@@ -287,16 +288,14 @@ async def test_every_outcome_and_error_crosses_the_wire(local: Local) -> None:
 
 
 async def test_another_server_at_the_address_is_a_matter_of_the_set_up() -> None:
-    def answers(status: int, text: str) -> httpx.MockTransport:
-        return httpx.MockTransport(lambda request: httpx.Response(status, text=text))
-
     for status, text, error in (
         (404, "not here", ConfigError),
         (500, "broken", OutcomeUnknown),
         (200, "<html>", OutcomeUnknown),
         (200, "[]", OutcomeUnknown),
     ):
-        async with ScriptedHttpChannel("http://channel", transport=answers(status, text)) as client:
+        transport = httpx.ASGITransport(PlainTextResponse(text, status))
+        async with ScriptedHttpChannel("http://channel", transport=transport) as client:
             with pytest.raises(error):
                 await client.charge(CHARGE)
 

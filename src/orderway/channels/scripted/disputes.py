@@ -53,7 +53,7 @@ class DisputeBook:
         return True
 
     def catch_up(self, now_us: int) -> None:
-        """Open and decide what is due, in the order of instants: one that is lost leaves less to the next."""
+        """Open and decide what is due, in the order of instants."""
         while due := self._storage.row(
             "SELECT reference, state FROM disputes WHERE state IN ('planned', 'opened') AND next_at_us <= ? "
             "ORDER BY next_at_us, reference",
