@@ -332,7 +332,7 @@ async def test_operators_actions_need_a_name_and_a_reason(world: World, shop: Sh
     order = await app.forward(await app.create(1, "alice"))
     with pytest.raises(UsageError, match="who you are"):
         await app.resume(order.id, actor=" ", reason="because")
-    with pytest.raises(UsageError, match="finished: Resumed is not allowed there"):
+    with pytest.raises(UsageError, match="finished, and no refund of it is stuck"):
         await app.resume(order.id, actor="ann", reason="because")
 
 

@@ -21,6 +21,7 @@ from orderway.channels.behaviours import (
     Unreachable,
 )
 from orderway.core.payment import LegState
+from orderway.ports.channel import Returned
 
 
 async def facts(app: Any, order: Order[Any]) -> list[str]:
@@ -219,7 +220,7 @@ async def test_verdict_cancel(world: World) -> None:
     assert shop.called("ended") == 1
 
 
-async def test_verdict_cancel_after_payment_needs_a_person(world: World) -> None:
+async def test_verdict_cancel_after_payment_gives_the_money_back(world: World) -> None:
     shop = Choosy()
     shop.verdict = Cancel("sold out")
     app = await world.app(shop)
@@ -227,7 +228,12 @@ async def test_verdict_cancel_after_payment_needs_a_person(world: World) -> None
     await app.record_payment(order.id, PRICE, reference="R1")
     await world.clock.advance(1)
     order = await app.get(order.id)
-    assert (order.stage, order.why, order.paid_minor) == (Stage.STUCK, "cancelled_after_payment", 1999)
+    assert (order.stage, order.why, order.paid_minor) == (Stage.REFUNDING, "by_business", 1999)
+    assert order.needs_person  # only the shop itself can pay out what its own gateway took
+    await app.record_refund(order.id, 1, Returned("B1"))
+    await world.clock.advance(1)
+    order = await app.get(order.id)
+    assert (order.stage, order.status, order.refunded_minor) == (Stage.REFUNDED, 5, 1999)
 
 
 async def test_verdict_retry_in(world: World) -> None:

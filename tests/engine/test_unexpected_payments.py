@@ -16,7 +16,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 async def odd_orders(app: App) -> list[str]:
-    return [order.id for order in (await app.list(unexpected=True)).orders]
+    return [order.id for order in (await app.list(needs_person=True)).orders]
 
 
 async def wait_to_be_paid(app: App) -> Order[object]:

@@ -21,6 +21,7 @@ class Shop(Business[dict[str, Any]]):
 
     order_type = 1
     retry = Retry(first=timedelta(seconds=1), cap=timedelta(seconds=60), jitter=0, deadline=timedelta(hours=1))
+    refund_within = timedelta(hours=1)
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []

@@ -192,7 +192,7 @@ def _entry(previous: str, order: Order[Any], fact: Fact, stamp: Stamp) -> Entry:
     body: dict[str, Any] = {}
     for name in public:
         body[name] = getattr(fact, name)
-    if "legs" in body and body["legs"]:
+    if body.get("legs"):
         body["legs"] = [{name: getattr(leg, name) for name in _PLANNED} for leg in body["legs"]]
     text = None
     if fact.data is not None or len(private_fields) > 1:

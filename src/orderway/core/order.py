@@ -14,7 +14,7 @@ from orderway.core.changes import CHANGES, PROBLEMS
 from orderway.core.facts import Created, Fact
 from orderway.core.ids import slot_in
 from orderway.core.money import Money
-from orderway.core.payment import Leg, LegState, Refund, RefundState
+from orderway.core.payment import GATEWAY, Leg, LegState, Refund, RefundState
 from orderway.core.stages import FINAL_STAGES, RESUME, STATUS, TRANSITIONS, Stage, Status, check_transitions
 from orderway.errors import IllegalTransition
 
@@ -144,12 +144,13 @@ class Order(Generic[T]):
 
     @property
     def needs_person(self) -> bool:
-        """True while a person must decide something: it is stuck or disputed, or money of it has nowhere to go."""
+        """True while a person must do something: it is stuck or disputed, or money of it does not go back by itself."""
         return (
             self.stage in _FOR_PEOPLE
             or any(leg.disputed_minor for leg in self.legs)
             or any(leg.state is LegState.UNEXPECTED and leg.refundable_minor for leg in self.legs)
             or any(refund.state is RefundState.STUCK for refund in self.refunds)
+            or any(refund.is_live and self.legs[refund.leg].channel == GATEWAY for refund in self.refunds)
             or any(refund.state is RefundState.REFUSED for refund in self._last_refunds())
         )
 
