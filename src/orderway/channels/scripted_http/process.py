@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import subprocess
 import sys
 from collections.abc import Callable
@@ -65,6 +66,7 @@ class ScriptedServer:
             Unavailable: it did not start; its own message is on standard error.
         """
         self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        atexit.register(self.kill)  # whoever forgets to stop it leaves nothing running
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip()
         if not self.url:
@@ -90,4 +92,5 @@ class ScriptedServer:
             process.kill()
             process.communicate()
         self._process = None
+        atexit.unregister(self.kill)
         return process.returncode
