@@ -20,6 +20,7 @@ __all__ = ["export_ledger"]
 
 _HEADER = "; The ledger of Orderway, for hledger: one transaction a posting.\ndecimal-mark .\n"
 _ALLOWED_IN_NAMES = frozenset("-_.@")
+_ALLOWED_IN_TAGS = frozenset("-_.@:")
 _BARRED_FROM_MEMOS = frozenset("%;|")
 _BARRED_AT_THE_START = frozenset("*!(")
 """What hledger takes for a status or a code before a description."""
@@ -79,7 +80,7 @@ def _transaction(posted: Posted, exponent: int | None) -> str:
     date, _, time = str(iso(posted.at_us)).partition("T")
     lines = [
         f"\n{date} * {_memo(posting.memo)}".rstrip(),
-        f"    ; time:{time}, key:{_name(posting.key)}, uid:{_name(posting.uid)}",
+        f"    ; time:{time}, key:{_tag(posting.key)}, uid:{_tag(posting.uid)}",
     ]
     commodity = _commodity(posting.currency, exponent)
     for line in posting.lines:
@@ -103,8 +104,13 @@ def _account(account: str) -> str:
 
 
 def _name(text: str) -> str:
-    """A text as a part of an account's name, or as a tag's value; different texts stay different."""
+    """A text as a part of an account's name; different texts stay different."""
     return "".join(_escaped(character, _ALLOWED_IN_NAMES) for character in text) or "%"
+
+
+def _tag(text: str) -> str:
+    """A text as a tag's value; different texts stay different."""
+    return "".join(_escaped(character, _ALLOWED_IN_TAGS) for character in text) or "%"
 
 
 def _memo(text: str) -> str:
