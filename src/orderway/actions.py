@@ -66,11 +66,11 @@ class Actions(Outside):
 
         Raises:
             UsageError: it was delivered, and cannot be taken back.
+            ConfigError: it was delivered, and its type is not registered here.
         """
 
         def decide(order: Order[Any]) -> Sequence[Fact]:
-            business = business_of(order.type, self.businesses)
-            return cancel_facts(order, business, reason, self.recorder.deadlines(order))
+            return cancel_facts(order, self.businesses.get(order.type), reason, self.recorder.deadlines(order))
 
         return await self._act(order_id, decide, actor, reason)
 

@@ -31,7 +31,7 @@ from orderway.core.order import Order, Stage
 from orderway.core.payment import Leg, LegState, Refund, RefundState
 from orderway.core.refunds import Allocation, Share, allocate, refundable_worth_minor
 from orderway.core.text import fitting_reference
-from orderway.errors import IllegalTransition, InvalidValue, KeyReused, RefundExceedsPayment, UsageError
+from orderway.errors import ConfigError, IllegalTransition, InvalidValue, KeyReused, RefundExceedsPayment, UsageError
 from orderway.odd import Deadlines
 from orderway.ports.business import Business
 from orderway.ports.channel import DisputeNotification, Refused, Returned
@@ -59,11 +59,18 @@ _UNDONE = frozenset(
 )
 
 
-def cancel_facts(order: Order[Any], business: Business[Any], reason: str, until: Deadlines) -> Sequence[Fact]:
+def cancel_facts(order: Order[Any], business: Business[Any] | None, reason: str, until: Deadlines) -> Sequence[Fact]:
     """An order that shall not be carried out, or be undone; none if it has ended so already, or is about to.
+
+    Args:
+        order: as it stands.
+        business: of its type; None if it is not registered here, which matters only where goods were delivered.
+        reason: why.
+        until: until when taking back is tried.
 
     Raises:
         UsageError: its goods were delivered, and its business cannot take them back.
+        ConfigError: its goods were delivered, and whether they can be taken back is not known here.
     """
     stage = order.resume_stage if order.stage in {*_STUCK, Stage.DISPUTED} else order.stage
     if order.stage in _UNDONE:
@@ -74,7 +81,14 @@ def cancel_facts(order: Order[Any], business: Business[Any], reason: str, until:
         )
     if stage is Stage.CREATED:
         return (Cancelled(why="by_operator", error=reason),)
-    if stage in {Stage.DELIVERED, Stage.FINISHED} and not business.overrides("take_back"):
+    delivered = stage in {Stage.DELIVERED, Stage.FINISHED}
+    if delivered and business is None:
+        raise ConfigError(
+            f"order {order.id} is {stage}, and whether its goods can be taken back is for its business to say: order "
+            f"type {order.type} is not registered here",
+            order_id=order.id,
+        )
+    if delivered and business is not None and not business.overrides("take_back"):
         raise UsageError(
             f"order {order.id} is {stage}, and {type(business).__name__} has no take_back hook: its goods cannot be "
             "taken back. Write the hook, or give money back with refund, which leaves the goods where they are",

@@ -13,14 +13,17 @@ from typing import Any, NoReturn
 
 import click
 
+from orderway.cli.correcting import accept, amend, skip
 from orderway.cli.demo import demo
 from orderway.cli.exits import BROKEN_PIPE, BUG, EXITS, INTERRUPTED, USAGE, exit_code_of, tell
 from orderway.cli.exporting import export
 from orderway.cli.looking import explain, list_orders, show
-from orderway.cli.moving import forward, hint, resume, sweep
+from orderway.cli.moving import forward, hint, sweep
 from orderway.cli.opening import Settings
+from orderway.cli.operating import cancel, hold, refund, resume
 from orderway.cli.options import Command, global_options
 from orderway.cli.output import console, print_json, print_note
+from orderway.cli.paying import change_payment, confirm_payment, match, parked, record_refund
 from orderway.cli.verifying import verify
 from orderway.cli.wallets import balance, statement
 from orderway.errors import OrderwayError
@@ -96,6 +99,9 @@ def version(settings: Settings) -> None:
 
 
 for _command in (
-    *(show, list_orders, explain, forward, resume, hint, sweep, verify, balance, statement, export, demo, version),
+    *(show, list_orders, explain, parked, balance, statement, version),
+    *(forward, hint, sweep, cancel, refund, resume, hold, amend, skip, accept),
+    *(confirm_payment, change_payment, record_refund, match),
+    *(verify, export, demo),
 ):
     orderway.add_command(_command)

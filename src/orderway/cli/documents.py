@@ -9,14 +9,16 @@ from typing import Any
 from orderway.cli.output import iso
 from orderway.core.journal import Entry
 from orderway.core.order import Order
+from orderway.core.payment import Refund
 from orderway.explain import Explanation
 from orderway.ports.ledger import StatementLine
+from orderway.ports.parking import ParkedPayment
 
-__all__ = ["entry_document", "explanation_document", "line_document", "order_document"]
+__all__ = ["entry_document", "explanation_document", "line_document", "order_document", "parked_document"]
 
 
 def order_document(order: Order[Any]) -> dict[str, Any]:
-    """An order: its row, with its legs."""
+    """An order: its row, with its legs and refunds."""
     return {
         "id": order.id,
         "type": order.type,
@@ -27,7 +29,11 @@ def order_document(order: Order[Any]) -> dict[str, Any]:
         "pay_status": order.pay_status,
         "amount_minor": order.amount_minor,
         "currency": order.currency,
+        "paid_minor": order.paid_minor,
+        "refunded_minor": order.refunded_minor,
+        "needs_person": order.needs_person,
         "legs": [asdict(leg) for leg in order.legs],
+        "refunds": [_refund_document(refund) for refund in order.refunds],
         "data": _decoded(order.data_text),
         "remark": order.remark,
         "own_number": order.own_number,
@@ -56,7 +62,7 @@ def entry_document(entry: Entry) -> dict[str, Any]:
     private = _decoded(entry.private) if entry.private is not None else {}
     if isinstance(private, dict):
         fields.update({name: value for name, value in private.items() if name != "salt"})
-    for name in ("data", "result"):  # texts of JSON
+    for name in ("data", "before", "result"):  # texts of JSON
         if name in fields:
             fields[name] = _decoded(fields[name])
     return {
@@ -95,6 +101,28 @@ def line_document(line: StatementLine) -> dict[str, Any]:
         "balance_minor": line.balance_minor,
         "memo": line.memo,
     }
+
+
+def parked_document(payment: ParkedPayment) -> dict[str, Any]:
+    """A payment whose order is not known."""
+    return {
+        "channel": payment.channel,
+        "reference": payment.reference,
+        "order_id": payment.order_id,
+        "key": payment.key,
+        "uid": payment.uid,
+        "amount_minor": payment.amount_minor,
+        "currency": payment.currency,
+        "at": iso(payment.at_us, precise=True),
+        "cause": payment.cause,
+        "tries": payment.tries,
+        "due_at": iso(payment.due_at_us, precise=True),
+    }
+
+
+def _refund_document(refund: Refund) -> dict[str, Any]:
+    document = asdict(refund)
+    return {**document, "deadline_at": iso(document.pop("deadline_at_us"), precise=True)}
 
 
 def _decoded(text: str) -> Any:

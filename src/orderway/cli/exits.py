@@ -14,11 +14,12 @@ from orderway.errors import (
     OrderNotFound,
     OrderwayError,
     PaymentError,
+    RefundExceedsPayment,
     Unavailable,
     UsageError,
 )
 
-__all__ = ["BROKEN_PIPE", "BUG", "EXITS", "FINDINGS", "INTERRUPTED", "USAGE", "exit_code_of", "tell"]
+__all__ = ["BROKEN_PIPE", "BUG", "EXITS", "FINDINGS", "INTERRUPTED", "REFUSED", "USAGE", "exit_code_of", "tell"]
 
 FINDINGS, USAGE, NOT_FOUND, CONFIG, REFUSED, UNAVAILABLE = 1, 2, 3, 4, 5, 6
 BUG, INTERRUPTED, BROKEN_PIPE = 70, 130, 141
@@ -29,7 +30,7 @@ EXITS: dict[int, str] = {
     USAGE: "the command line is wrong: an option, an order id, a file",
     NOT_FOUND: "there is no such order",
     CONFIG: "the set-up is wrong: no database, not one of ours, a newer one, no App, a missing extra",
-    REFUSED: "refused: the order's stage does not allow it, or the payment or delivery failed",
+    REFUSED: "refused: the order does not allow it, or the payment or delivery failed; of --all: by some orders",
     UNAVAILABLE: "the database or another part did not answer: try again",
     BUG: "a bug, with its traceback",
     INTERRUPTED: "interrupted",
@@ -43,6 +44,7 @@ _BY_CLASS: tuple[tuple[type[OrderwayError], int], ...] = (
     (IllegalTransition, REFUSED),
     (OrderExists, REFUSED),
     (KeyReused, REFUSED),
+    (RefundExceedsPayment, REFUSED),
     (UsageError, USAGE),
     (ConfigError, CONFIG),
     (PaymentError, REFUSED),

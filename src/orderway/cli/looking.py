@@ -11,22 +11,25 @@ from rich.table import Table as Grid
 from rich.text import Text
 from rich.tree import Tree
 
+from orderway.adapters import Ports
+from orderway.app import App
 from orderway.cli.documents import entry_document, explanation_document, order_document
+from orderway.cli.money_tables import print_legs, print_refunds
 from orderway.cli.opening import Settings, reading, run
-from orderway.cli.options import INSTANT, STATUS, Command, paged
+from orderway.cli.options import Command, filtered, paged, query_of
 from orderway.cli.output import console, iso, money, print_json, safe, stage_text
 from orderway.cli.tables import Table
 from orderway.cli.timeline import Moment, timeline
 from orderway.core.ids import check_order_id
 from orderway.core.journal import Entry
-from orderway.core.order import Order, Stage, Status
+from orderway.core.order import Order
 from orderway.explain import Explanation
 from orderway.explain import explain as explain_order
 from orderway.ports.business import Business
-from orderway.ports.store import Page, Query
+from orderway.ports.store import Page
 from orderway.system_clock import SystemClock
 
-__all__ = ["explain", "list_orders", "print_explanation", "show"]
+__all__ = ["explain", "explained", "list_orders", "print_order", "show"]
 
 _SERVED: Business[Any] = Business()
 """Stands for the business of an order when no App was given: whether somebody serves its type cannot be told then."""
@@ -36,7 +39,7 @@ _SERVED: Business[Any] = Business()
 @click.argument("order_id", metavar="ID")
 @click.pass_obj
 def show(settings: Settings, order_id: str) -> None:
-    """Show an order: row, payments, timeline."""
+    """Show an order: row, payments, refunds, timeline."""
 
     async def work() -> tuple[Order[Any], list[Entry]]:
         check_order_id(order_id)
@@ -50,60 +53,20 @@ def show(settings: Settings, order_id: str) -> None:
     else:
         _print_row(order)
         if order.legs:
-            _print_legs(order)
+            print_legs(order)
+        if order.refunds:
+            print_refunds(order)
         _print_timeline(timeline(order, entries))
 
 
 @click.command("list", cls=Command)
-@click.option("--uid", help="Of this user.")
-@click.option("--status", "statuses", type=STATUS, multiple=True, help="By name or number; may be given again.")
-@click.option(
-    "--stage",
-    "stages",
-    type=click.Choice([stage.value for stage in Stage]),
-    metavar="STAGE",
-    multiple=True,
-    help="By name; may be given again.",
-)
-@click.option("--type", "order_type", type=click.IntRange(0, 65_535), help="Of this order type.")
-@click.option("--since", type=INSTANT, help="Created at or after: ISO 8601 (UTC), or how long ago (30s, 5m, 2h, 7d).")
-@click.option("--until", type=INSTANT, help="Created before.")
-@click.option("--reference", help="With a payment of this number at its channel.")
-@click.option("--needs-person/--no-needs-person", default=None, help="Where a person must decide something; or not.")
-@click.option("--own-number", help="Made from this number of your own.")
-@click.option("--desc", is_flag=True, help="Newest first.")
+@filtered
+@click.option("--desc", "descending", is_flag=True, help="Newest first.")
 @paged(str)
 @click.pass_obj
-def list_orders(
-    settings: Settings,
-    uid: str | None,
-    statuses: tuple[Status, ...],
-    stages: tuple[str, ...],
-    order_type: int | None,
-    since: int | None,
-    until: int | None,
-    reference: str | None,
-    needs_person: bool | None,
-    own_number: str | None,
-    desc: bool,
-    limit: int,
-    after: str | None,
-) -> None:
+def list_orders(settings: Settings, /, after: str | None, **conditions: Any) -> None:
     """List orders, a page at a time, by id."""
-    query = Query(
-        uid=uid,
-        statuses=statuses or None,
-        stages=[Stage(stage) for stage in stages] or None,
-        order_type=order_type,
-        created_from_us=since,
-        created_to_us=until,
-        own_number=own_number,
-        reference=reference,
-        needs_person=needs_person,
-        descending=desc,
-        after=after,
-        limit=limit,
-    )
+    query = query_of(after=after, **conditions)
 
     async def work() -> Page:
         if after is not None:
@@ -127,19 +90,35 @@ def explain(settings: Settings, order_id: str) -> None:
     async def work() -> Explanation:
         check_order_id(order_id)
         async with reading(settings) as database:
-            order = await database.ports.store.get(order_id)
-            workers = await database.ports.workers.names()
-            served = _SERVED if database.businesses is None else database.businesses.get(order.type)
-            return explain_order(order, SystemClock().now_us(), workers, served)
+            return await _explained(database.ports, database.businesses, order_id)
 
-    explained = run(work())
+    explanation = run(work())
     if settings.json:
-        print_json(explanation_document(explained))
+        print_json(explanation_document(explanation))
     else:
-        print_explanation(explained)
+        _print_explanation(explanation)
 
 
-def print_explanation(explained: Explanation) -> None:
+async def explained(app: App, order_id: str) -> Explanation:
+    """Where an order stands after a command has moved it."""
+    return await _explained(app.ports, app.businesses or None, order_id)
+
+
+def print_order(settings: Settings, explanation: Explanation) -> None:
+    """Print an order that a command has moved: where it stands, or its document."""
+    if settings.json:
+        print_json({"order": order_document(explanation.order)})
+    else:
+        _print_explanation(explanation)
+
+
+async def _explained(ports: Ports, businesses: dict[int, Business[Any]] | None, order_id: str) -> Explanation:
+    order = await ports.store.get(order_id)
+    served = _SERVED if businesses is None else businesses.get(order.type)
+    return explain_order(order, SystemClock().now_us(), await ports.workers.names(), served)
+
+
+def _print_explanation(explained: Explanation) -> None:
     """Print where an order stands, what comes next, and what a person can do."""
     order, out = explained.order, console()
     out.print(Text.assemble("order ", (order.id, "bold"), " is ", stage_text(order.stage)), soft_wrap=True)
@@ -211,6 +190,7 @@ def _row_lines(order: Order[Any]) -> Sequence[tuple[str, str | None]]:
         ("data", order.data_text),
         ("steps done", steps),
         ("why", order.why),
+        ("needs", "a person" if order.needs_person else ""),
         ("goes on from", str(order.resume_stage or "")),
         ("created", iso(order.created_at_us)),
         ("last fact", iso(order.updated_at_us)),
@@ -219,15 +199,6 @@ def _row_lines(order: Order[Any]) -> Sequence[tuple[str, str | None]]:
         ("failed tries", str(order.attempts or "")),
         ("last error", order.last_error),
     )
-
-
-def _print_legs(order: Order[Any]) -> None:
-    console().print(Text("\npayments", "bold"))
-    table = Table(("leg", "channel", "state", "asked", "paid", "reference"), right=("leg", "asked", "paid"))
-    for leg in order.legs:
-        asked, paid = (money(minor, leg.currency) if minor else "-" for minor in (leg.amount_minor, leg.captured_minor))
-        table.add(str(leg.number), leg.channel, str(leg.state), asked, paid, leg.reference or "-")
-    table.print()
 
 
 def _print_timeline(moments: Sequence[Moment]) -> None:

@@ -1,4 +1,4 @@
-"""Commands that move orders: forward, resume, hint, sweep."""
+"""Commands that carry orders on: forward, hint, sweep."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 from orderway.app import App
-from orderway.cli.documents import order_document
-from orderway.cli.looking import print_explanation
+from orderway.cli.looking import explained, print_order
 from orderway.cli.opening import Settings, reading, run, running
 from orderway.cli.options import Command
 from orderway.cli.output import console, print_json
@@ -18,7 +17,9 @@ from orderway.core.order import Status
 from orderway.explain import Explanation
 from orderway.system_clock import SystemClock
 
-__all__ = ["forward", "hint", "resume", "sweep"]
+__all__ = ["forward", "hint", "sweep"]
+
+_HOOKS = "runs the hooks of your businesses"
 
 
 @click.command(cls=Command)
@@ -29,31 +30,11 @@ def forward(settings: Settings, order_id: str) -> None:
 
     async def work() -> Explanation:
         check_order_id(order_id)
-        async with running(settings, hooks=True) as app:
+        async with running(settings, needs=_HOOKS) as app:
             await app.forward(order_id)
-            return await app.explain(order_id)
+            return await explained(app, order_id)
 
-    _print_order(settings, run(work()))
-
-
-@click.command(cls=Command)
-@click.argument("order_id", metavar="ID")
-@click.option("--actor", required=True, help="Who you are; it is journaled.")
-@click.option("--reason", required=True, help="Why; it is journaled.")
-@click.pass_obj
-def resume(settings: Settings, order_id: str, actor: str, reason: str) -> None:
-    """Send a stuck order on from where it had stopped.
-
-    Whoever serves its type carries it on.
-    """
-
-    async def work() -> Explanation:
-        check_order_id(order_id)
-        async with running(settings, hooks=False) as app:
-            await app.resume(order_id, actor=actor, reason=reason)
-            return await app.explain(order_id)
-
-    _print_order(settings, run(work()))
+    print_order(settings, run(work()))
 
 
 @click.command(cls=Command)
@@ -87,7 +68,7 @@ def sweep(settings: Settings) -> None:
     """
 
     async def work() -> dict[str, Any]:
-        async with running(settings, hooks=True) as app:
+        async with running(settings, needs=_HOOKS) as app:
             looked_at = await app.sweep()
             await _watch_others(app)
             looked_at += await app.sweep()
@@ -114,10 +95,3 @@ async def _watch_others(app: App) -> None:
         await app.clock.wait(asyncio.Event(), app.membership.beat_every_s)
         counters = await app.ports.workers.counters()
         silent = {worker: beats for worker, beats in silent.items() if counters.get(worker) == beats}
-
-
-def _print_order(settings: Settings, explained: Explanation) -> None:
-    if settings.json:
-        print_json({"order": order_document(explained.order)})
-    else:
-        print_explanation(explained)

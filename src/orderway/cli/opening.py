@@ -21,6 +21,7 @@ __all__ = ["Settings", "reading", "run", "running"]
 
 T = TypeVar("T")
 DEFAULT_URL = "sqlite:///orders.db"
+_GIVE_APP = "give --app module:attribute, or set ORDERWAY_APP"
 
 
 @dataclass(slots=True)
@@ -70,27 +71,27 @@ async def reading(settings: Settings) -> AsyncIterator[Reading]:
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, hooks: bool) -> AsyncIterator[App]:
+async def running(settings: Settings, *, needs: str = "") -> AsyncIterator[App]:
     """An App, started as a worker but without its sweeper: it moves only what it is told to.
 
     Args:
         settings: the global options.
-        hooks: True if the command runs the business's hooks, for which it needs the business's App.
+        needs: what the command does with the user's App, for instance "runs hooks"; "" if rows are all it needs.
 
     Raises:
-        ConfigError: there is no App, or no database.
+        ConfigError: there is no App, or no database; or what is done turns out to need the App.
     """
-    url, app = _chosen(settings)
-    if app is None:
-        if hooks:
-            raise ConfigError(
-                "this command runs the hooks of your businesses, so it needs your App: give --app module:attribute,"
-                " or set ORDERWAY_APP"
-            )
-        app = App(_ports(url), sweep=False)
+    url, given = _chosen(settings)
+    if given is None and needs:
+        raise ConfigError(f"this command {needs}, so it needs your App: {_GIVE_APP}")
+    app = given or App(_ports(url), sweep=False)
     await app.start(sweep=False)
     try:
         yield app
+    except ConfigError as error:
+        if given is not None:
+            raise
+        raise ConfigError(f"{error}. Only the database was given, not your App: {_GIVE_APP}") from error
     finally:
         await app.close()
 

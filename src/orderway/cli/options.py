@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
 from orderway.cli.opening import DEFAULT_URL, Settings
+from orderway.core.money import Money, currency
 from orderway.core.order import Stage, Status
+from orderway.errors import InvalidValue
+from orderway.ports.store import Query
 from orderway.system_clock import SystemClock
 
-__all__ = ["INSTANT", "STATUS", "Command", "filtered", "global_options", "paged"]
+__all__ = [
+    "INSTANT",
+    "STATUS",
+    "Command",
+    "acted",
+    "amount_of",
+    "filtered",
+    "global_options",
+    "json_of",
+    "paged",
+    "query_of",
+    "signed",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -117,14 +134,67 @@ def filtered(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def paged(cursor: Any, most: int = 1000) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def query_of(
+    *, statuses: tuple[Status, ...] = (), stages: tuple[str, ...] = (), limit: int = 50, **conditions: Any
+) -> Query:
+    """The query that the options of ``filtered`` make."""
+    chosen = [Stage(stage) for stage in stages]
+    return Query(statuses=statuses or None, stages=chosen or None, limit=limit, **conditions)
+
+
+def paged(cursor: Any, most: int = 1000, metavar: str = "CURSOR") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The options of a command that prints a page: --limit and --after."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        after = click.option("--after", type=cursor, metavar="CURSOR", help="The cursor that the page before printed.")
+        after = click.option("--after", type=cursor, metavar=metavar, help="The cursor that the page before printed.")
         limit = click.option(
             "--limit", type=click.IntRange(1, most), default=50, show_default=True, help="At most this many."
         )
         return limit(after(function))
 
     return decorate
+
+
+def acted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Who does it."""
+    return click.option("--actor", required=True, help="Who you are; it is journaled.")(function)
+
+
+def signed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Who does it, and why."""
+    return acted(click.option("--reason", required=True, help="Why; it is journaled.")(function))
+
+
+def amount_of(text: str) -> Money:
+    """An amount with its currency, ``12.50CNY`` or ``12.50 CNY``.
+
+    Asked for inside ``running``: an App defines currencies of its own.
+
+    Raises:
+        InvalidValue: it is not of this form, or of an unknown currency.
+    """
+    found = re.fullmatch(r"([0-9]{1,19}(?:\.[0-9]{1,19})?) ?([A-Za-z][A-Za-z0-9_]*)", text)
+    if found is None:
+        raise InvalidValue(f"{text!r}: an amount and its currency are expected, for instance 12.50CNY or '12.50 CNY'")
+    number, code = found.groups()
+    try:
+        currency(code)
+    except InvalidValue as error:
+        raise InvalidValue(f"{error}; where your App defines it, give --app") from None
+    return Money.of(number, code)
+
+
+def json_of(option: str, text: str) -> Any:
+    """What JSON text says, or, after ``@``, a file of it.
+
+    Raises:
+        InvalidValue: there is no such file, or it holds no JSON.
+    """
+    try:
+        return json.loads(Path(text[1:]).read_text() if text.startswith("@") else text, parse_constant=_no_number)
+    except (OSError, ValueError) as error:  # a file that is not UTF-8 is a ValueError too
+        raise InvalidValue(f"{option} {text[:60]!r}: JSON, or @FILE, is expected: {error}") from error
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"JSON has no {name}")
