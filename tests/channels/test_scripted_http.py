@@ -177,6 +177,7 @@ async def test_a_notification_that_could_not_be_taken_comes_again(
     assert json.loads(body)["key"] == "next-0-1"  # the one that was refused for good did not come a third time
 
 
+@pytest.mark.slow
 async def test_a_notification_is_signed_with_the_servers_secret(receiver: Receiver) -> None:
     with ScriptedServer(notify_url=receiver.url, secret="other") as server:
         async with (
@@ -191,6 +192,7 @@ async def test_a_notification_is_signed_with_the_servers_secret(receiver: Receiv
             assert isinstance(knows.verify(body, headers), Notification)
 
 
+@pytest.mark.slow
 async def test_a_server_killed_in_the_middle_of_a_charge_leaves_an_unknown_outcome_and_the_truth(
     channel: ScriptedHttpChannel, server: ScriptedServer, receiver: Receiver
 ) -> None:
@@ -212,6 +214,7 @@ async def test_a_server_killed_in_the_middle_of_a_charge_leaves_an_unknown_outco
     assert len(await control(server, "/control/taken")) == 1
 
 
+@pytest.mark.slow
 async def test_a_client_that_gives_up_waiting_does_not_know_the_outcome(server: ScriptedServer) -> None:
     await control(server, "/control/script", {"order_id": "order", "payer": ["times_out_before", "pays_at_once"]})
     async with ScriptedHttpChannel(server.url, timeout_s=0.2) as channel:
@@ -222,6 +225,7 @@ async def test_a_client_that_gives_up_waiting_does_not_know_the_outcome(server: 
         assert await channel.charge(CHARGE) == PAID
 
 
+@pytest.mark.slow
 async def test_sigterm_stops_the_server_at_once_though_somebody_waits(
     channel: ScriptedHttpChannel, server: ScriptedServer, receiver: Receiver
 ) -> None:
@@ -235,6 +239,7 @@ async def test_sigterm_stops_the_server_at_once_though_somebody_waits(
         await charging
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_says_so(server: ScriptedServer, capfd: pytest.CaptureFixture[str]) -> None:
     taken = ScriptedServer(port=httpx.URL(server.url).port or 0)
     with pytest.raises(Unavailable, match="did not start"):
