@@ -298,6 +298,7 @@ async def test_another_server_at_the_address_is_a_matter_of_the_set_up() -> None
         (500, "broken", OutcomeUnknown),
         (200, "<html>", OutcomeUnknown),
         (200, "[]", OutcomeUnknown),
+        (200, '{"outcome": "well"}', OutcomeUnknown),
     ):
         transport = httpx.ASGITransport(PlainTextResponse(text, status))
         async with ScriptedHttpChannel("http://channel", transport=transport) as client:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 
@@ -20,6 +20,8 @@ from orderway.errors import ConfigError, InvalidValue, KeyReused, OutcomeUnknown
 from orderway.ports.channel import Charge, Notice, Outcome, RefundOrder, RefundOutcome
 
 __all__ = ["ScriptedHttpChannel"]
+
+Answer = TypeVar("Answer", Outcome, RefundOutcome)
 
 _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -73,37 +75,43 @@ class ScriptedHttpChannel:
 
     async def charge(self, charge: Charge) -> Outcome:
         """As ``Channel.charge``."""
-        return as_outcome(await self._ask("/charge", said_of_charge(charge), charge.order_id))
+        return await self._pay("/charge", charge)
 
     async def hold(self, charge: Charge) -> Outcome:
         """As ``Channel.hold``."""
-        return as_outcome(await self._ask("/hold", said_of_charge(charge), charge.order_id))
+        return await self._pay("/hold", charge)
 
     async def capture(self, charge: Charge) -> Outcome:
         """As ``Channel.capture``."""
-        return as_outcome(await self._ask("/capture", said_of_charge(charge), charge.order_id))
+        return await self._pay("/capture", charge)
 
     async def query(self, charge: Charge) -> Outcome:
         """As ``Channel.query``."""
-        return as_outcome(await self._ask("/query", said_of_charge(charge), charge.order_id))
+        return await self._pay("/query", charge)
 
     async def close(self, charge: Charge) -> Outcome:
         """As ``Channel.close``."""
-        return as_outcome(await self._ask("/close", said_of_charge(charge), charge.order_id))
+        return await self._pay("/close", charge)
 
     async def refund(self, refund: RefundOrder) -> RefundOutcome:
         """As ``Channel.refund``."""
-        return as_refund_outcome(await self._ask("/refund", said_of_refund(refund), refund.order_id))
+        return await self._give_back("/refund", refund)
 
     async def query_refund(self, refund: RefundOrder) -> RefundOutcome:
         """As ``Channel.query_refund``."""
-        return as_refund_outcome(await self._ask("/query-refund", said_of_refund(refund), refund.order_id))
+        return await self._give_back("/query-refund", refund)
 
     def verify(self, body: bytes, headers: Mapping[str, str]) -> Notice:
         """As ``Channel.verify``."""
         return self._seal.verify(body, headers)
 
-    async def _ask(self, path: str, said: Said, order_id: str) -> Said:
+    async def _pay(self, path: str, charge: Charge) -> Outcome:
+        return await self._ask(path, said_of_charge(charge), charge.order_id, as_outcome)
+
+    async def _give_back(self, path: str, refund: RefundOrder) -> RefundOutcome:
+        return await self._ask(path, said_of_refund(refund), refund.order_id, as_refund_outcome)
+
+    async def _ask(self, path: str, said: Said, order_id: str, read: Callable[[Said], Answer]) -> Answer:
         try:
             response = await self._client.post(path, json=said)
         except _NOTHING_SENT as error:
@@ -112,7 +120,10 @@ class ScriptedHttpChannel:
             raise OutcomeUnknown(f"{self.name} did not answer {path}: {error!r}", order_id=order_id) from error
         answered = _object(response)
         if response.status_code == httpx.codes.OK and answered is not None:
-            return answered
+            try:
+                return read(answered)
+            except InvalidValue as error:
+                raise OutcomeUnknown(f"{self.name} answered {path} with what is no outcome: {error}") from error
         message = str((answered or {}).get("message", "")) or f"{self.name} answered {path} with {response.status_code}"
         match response.status_code:
             case 400:
