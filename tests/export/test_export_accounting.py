@@ -144,6 +144,7 @@ async def test_thousands_and_decimals_are_not_mixed_up(ports: Ports, taken: Take
         await ports.ledger.post(Posting(code, "ann", code, lines), NOW_US)
     await export_ledger(ports.ledger, taken.write)
     assert '1.500 "KWD"' in taken.text
+    hledger(taken.text, "check", "commodities")  # each is declared, with its decimals
     assert balances_of(taken.text) == {code: {"wallet:ann": 1500, FUNDING: -1500} for code in ("KWD", "USD", "JPY")}
 
 

@@ -124,6 +124,7 @@ def shop(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     return Shop(tmp_path)
 
 
+@pytest.mark.slow
 @every_kind
 def test_an_export_killed_again_and_again_is_as_one_left_alone(words: tuple[str, ...], shop: Shop) -> None:
     whole, path, side = (shop.folder / name for name in ("whole", "cut", "cut.cursor"))
