@@ -12,10 +12,19 @@ The end of a hold has one key of its own, for both of its ends: ``house:held`` -
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NoReturn
 
 from orderway.core.money import Money
-from orderway.errors import BadNotification, CommitUnknown, InsufficientBalance, InvalidValue, KeyReused, OutcomeUnknown
+from orderway.errors import (
+    BadNotification,
+    CommitUnknown,
+    InsufficientBalance,
+    InvalidValue,
+    KeyReused,
+    OutcomeUnknown,
+    Unavailable,
+)
 from orderway.ports.channel import (
     Captured,
     Charge,
@@ -71,7 +80,7 @@ class WalletChannel:
         price_minor = _positive(charge)
         lines = (Line(WALLET, -price_minor), Line(SALES, price_minor))
         try:
-            await self._post(charge, charge.key, lines, f"order {charge.order_id}")
+            await self._post(charge, charge.key, lines, _memo_of_charge(charge))
         except InsufficientBalance as error:
             return Short(str(error))
         except KeyReused:
@@ -83,37 +92,32 @@ class WalletChannel:
     async def hold(self, charge: Charge) -> Outcome:
         """Move the amount from the wallet to ``house:held``: ``HeldThere``, ``Short``, or ``ClosedThere``.
 
-        With ``at_most`` as much as there is, up to the amount. ``Short`` is not remembered.
+        With ``at_most`` as much as there is, up to the amount. ``Short`` is not remembered. A hold that was captured
+        meanwhile is ``Captured``.
 
         Raises:
             InvalidValue: the amount is not positive.
-            KeyReused: the key paid or held another amount before.
-            Unavailable: the balance changed all the time while it was to be held.
+            KeyReused: the key paid, or held another amount, before.
+            Unavailable: nothing was held, for the balance changed all the time.
         """
-        wanted_minor = _positive(charge)
+        _positive(charge)
+        if not charge.at_most:
+            return await self._hold(charge, charge.amount)
         for _ in range(_MOST_TRIES):
-            if charge.at_most:
-                known = await self.query(charge)
-                if known != NotFound():
-                    return known  # whatever was held first under this key
-                balance_minor = await self._ledger.balance(charge.uid, charge.amount.currency)
-                wanted_minor = min(balance_minor, charge.amount.amount_minor)
-                if not wanted_minor:
-                    return Short(f"{charge.uid!r} has nothing in {charge.amount.currency}")
-            lines = (Line(WALLET, -wanted_minor), Line(HELD, wanted_minor))
-            try:
-                await self._post(charge, charge.key, lines, f"order {charge.order_id}: held")
-            except InsufficientBalance as error:
-                if charge.at_most:
-                    continue  # spent meanwhile: look again
-                return Short(str(error))
-            except KeyReused:
-                known = await self.query(charge)
-                if known == ClosedThere() or (charge.at_most and isinstance(known, HeldThere)):
-                    return known
-                raise
-            return await self.query(charge)
-        raise OutcomeUnknown(f"the balance of {charge.uid!r} changes all the time", order_id=charge.order_id)
+            posting = await self._ledger.find(charge.uid, charge.key)
+            if posting is not None:
+                return await self._held_before(charge, posting)
+            balance_minor = await self._ledger.balance(charge.uid, charge.amount.currency)
+            if balance_minor <= 0:
+                return Short(f"{charge.uid!r} has nothing in {charge.amount.currency}")
+            there = Money(min(balance_minor, charge.amount.amount_minor), charge.amount.currency)
+            outcome = await self._hold(charge, there)
+            if not isinstance(outcome, Short):
+                return outcome  # otherwise it was spent meanwhile: look again
+        raise Unavailable(
+            f"nothing was held: the balance of {charge.uid!r} changed {_MOST_TRIES} times meanwhile; try it again",
+            order_id=charge.order_id,
+        )
 
     async def capture(self, charge: Charge) -> Outcome:
         """Move what is held to ``house:sales``: ``Captured``, ``ClosedThere`` if it was released, or ``NotFound``."""
@@ -126,23 +130,7 @@ class WalletChannel:
             KeyReused: the key belongs to a posting that is no payment.
         """
         posting = await self._ledger.find(charge.uid, charge.key)
-        if posting is None:
-            return NotFound()
-        if not any(line.amount_minor for line in posting.lines):
-            return ClosedThere()
-        taken = Money(-_moved(posting, WALLET), posting.currency)
-        if taken.amount_minor <= 0:
-            raise KeyReused(
-                f"key {charge.key} of user {charge.uid} belongs to a posting that is no payment: {posting.memo!r}; "
-                "keys of your own postings must not look like an order's payment keys",
-                order_id=charge.order_id,
-            )
-        if not _moved(posting, HELD):
-            return Captured(taken, charge.key)
-        end = await self._ledger.find(charge.uid, _end_key(charge.key))
-        if end is None:
-            return HeldThere(taken, charge.key)
-        return Captured(taken, charge.key) if _moved(end, SALES) else ClosedThere()
+        return NotFound() if posting is None else await self._outcome(charge, posting)
 
     async def close(self, charge: Charge) -> Outcome:
         """Use the key up, or release what it holds: ``ClosedThere``, or ``Captured`` if it was paid."""
@@ -155,31 +143,32 @@ class WalletChannel:
     async def refund(self, refund: RefundOrder) -> RefundOutcome:
         """Move money from ``house:sales`` back to the wallet: ``Returned``, or ``Refused`` if it was never paid so.
 
+        That all refunds of a payment together are not more than it was is for the caller to see to.
+
         Raises:
-            KeyReused: the key gave another amount back before.
+            KeyReused: the key gave another amount back before, or belongs to something else.
         """
-        payment = Charge(refund.payment_reference, refund.order_id, refund.uid, refund.payment_amount)
-        paid = await self.query(payment)
-        if not isinstance(paid, Captured):
-            return Refused(f"{refund.uid!r} has paid nothing under {refund.payment_reference!r}")
-        if refund.amount.currency != paid.amount.currency or not refund.amount.amount_minor > 0:
-            return Refused(f"{refund.amount} cannot go back of a payment of {paid.amount}")
-        if refund.amount.amount_minor > paid.amount.amount_minor:
-            return Refused(f"{refund.amount} is more than the {paid.amount} that were paid")
+        problem = await self._problem(refund)
+        if problem:
+            return Refused(problem)
         back_minor = refund.amount.amount_minor
         lines = (Line(SALES, -back_minor), Line(WALLET, back_minor))
-        await self._post(
-            Charge(refund.key, refund.order_id, refund.uid, refund.amount),
-            refund.key,
-            lines,
-            f"order {refund.order_id}: refund",
-        )
+        asked = Charge(refund.key, refund.order_id, refund.uid, refund.amount)
+        await self._post(asked, refund.key, lines, f"order {refund.order_id}: refund")
         return Returned(refund.key)
 
     async def query_refund(self, refund: RefundOrder) -> RefundOutcome:
-        """What became of a refund: ``Returned`` or ``NotFound``."""
+        """What became of a refund: ``Returned`` or ``NotFound``.
+
+        Raises:
+            KeyReused: the key belongs to a posting that is no refund.
+        """
         posting = await self._ledger.find(refund.uid, refund.key)
-        return NotFound() if posting is None else Returned(refund.key)
+        if posting is None:
+            return NotFound()
+        if not 0 < _moved(posting, WALLET) == -_moved(posting, SALES):
+            raise _reused(refund.key, posting, "refund", refund.order_id)
+        return Returned(refund.key)
 
     def verify(self, body: bytes, headers: Mapping[str, str]) -> NoReturn:
         """A wallet sends no notifications.
@@ -189,22 +178,77 @@ class WalletChannel:
         """
         raise BadNotification(f"the channel {self.name} sends no notifications; nothing in this one is believed")
 
+    async def _hold(self, charge: Charge, amount: Money) -> Outcome:
+        lines = (Line(WALLET, -amount.amount_minor), Line(HELD, amount.amount_minor))
+        try:
+            is_new = await self._post(charge, charge.key, lines, _memo_of_hold(charge))
+        except InsufficientBalance as error:
+            return Short(str(error))
+        except KeyReused:
+            if not charge.at_most and await self.query(charge) != ClosedThere():
+                raise
+            is_new = False  # with at_most, another amount may have been there for whoever was first
+        posting = None if is_new else await self._ledger.find(charge.uid, charge.key)
+        return HeldThere(amount, charge.key) if posting is None else await self._held_before(charge, posting)
+
+    async def _held_before(self, charge: Charge, posting: Posting) -> Outcome:
+        """What became of the hold that used the key up."""
+        outcome = await self._outcome(charge, posting)
+        if outcome == ClosedThere():
+            return outcome
+        is_this = (posting.memo, posting.currency) == (_memo_of_hold(charge), charge.amount.currency)
+        if not is_this or _moved(posting, HELD) > charge.amount.amount_minor:
+            raise _reused(charge.key, posting, f"hold of at most {charge.amount}", charge.order_id)
+        return outcome
+
+    async def _outcome(self, charge: Charge, posting: Posting) -> Outcome:
+        """What a posting under a payment's key stands for."""
+        if not any(line.amount_minor for line in posting.lines):
+            return ClosedThere()
+        taken = Money(-_moved(posting, WALLET), posting.currency)
+        if taken.amount_minor <= 0:
+            raise _reused(charge.key, posting, "payment", charge.order_id)
+        if not _moved(posting, HELD):
+            return Captured(taken, charge.key)
+        end = await self._ledger.find(charge.uid, _end_key(charge.key))
+        if end is None:
+            return HeldThere(taken, charge.key)
+        if _moved(end, HELD) != -taken.amount_minor or end.currency != taken.currency:
+            raise _reused(_end_key(charge.key), end, f"end of the hold {charge.key}", charge.order_id)
+        return Captured(taken, charge.key) if _moved(end, SALES) else ClosedThere()
+
     async def _end_hold(self, charge: Charge, account: str, memo: str) -> Outcome:
         """End a hold this way, unless it has ended; what became of it."""
         found = await self.query(charge)
         if not isinstance(found, HeldThere):
             return found
-        held_minor = found.amount.amount_minor
+        held = replace(charge, amount=found.amount)  # all of it, whatever was asked for
+        lines = (Line(HELD, -held.amount.amount_minor), Line(account, held.amount.amount_minor))
         try:
-            await self._post(charge, _end_key(charge.key), (Line(HELD, -held_minor), Line(account, held_minor)), memo)
+            await self._post(held, _end_key(charge.key), lines, memo)
         except KeyReused:
             return await self.query(charge)  # the other end came first
         return Captured(found.amount, charge.key) if account == SALES else ClosedThere()
 
-    async def _post(self, charge: Charge, key: str, lines: tuple[Line, ...], memo: str) -> None:
+    async def _problem(self, refund: RefundOrder) -> str:
+        """Why a refund cannot be; "" if it can."""
+        charge = Charge(refund.payment_reference, refund.order_id, refund.uid, refund.payment_amount)
+        posting = await self._ledger.find(charge.uid, charge.key)
+        if posting is None or posting.memo not in {_memo_of_charge(charge), _memo_of_hold(charge)}:
+            return f"{charge.uid!r} has paid nothing for order {charge.order_id} under {charge.key!r}"
+        paid = await self._outcome(charge, posting)
+        if paid != Captured(charge.amount, charge.key):
+            return f"{charge.key!r} is no payment of {charge.amount}: {paid}"
+        if refund.amount.currency != charge.amount.currency:
+            return f"{refund.amount} cannot go back of a payment in {charge.amount.currency}"
+        if not 0 < refund.amount.amount_minor <= charge.amount.amount_minor:
+            return f"{refund.amount} is not between nothing and the {charge.amount} that were paid"
+        return ""
+
+    async def _post(self, charge: Charge, key: str, lines: tuple[Line, ...], memo: str) -> bool:
         posting = Posting(key, charge.uid, charge.amount.currency, lines, memo)
         try:
-            await self._ledger.post(posting, self._clock.now_us())
+            return await self._ledger.post(posting, self._clock.now_us())
         except CommitUnknown as error:
             raise OutcomeUnknown(
                 f"the ledger's answer to {key} was lost; query it before anything else", order_id=charge.order_id
@@ -225,3 +269,19 @@ def _moved(posting: Posting, account: str) -> int:
 def _end_key(key: str) -> str:
     """The key that ends a hold, whichever way."""
     return f"{key}-c"
+
+
+def _memo_of_charge(charge: Charge) -> str:
+    return f"order {charge.order_id}"
+
+
+def _memo_of_hold(charge: Charge) -> str:
+    return f"order {charge.order_id}: held"
+
+
+def _reused(key: str, posting: Posting, expected: str, order_id: str) -> KeyReused:
+    return KeyReused(
+        f"key {key} of user {posting.uid} belongs to a posting that is no {expected}: {posting.memo!r}; "
+        "keys of your own postings must not look like an order's payment keys",
+        order_id=order_id,
+    )

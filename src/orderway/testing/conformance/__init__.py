@@ -10,17 +10,31 @@ A test file of an adapter gives a fixture ``backend`` and one empty class per po
     class TestStore(StoreConformance): ...
     class TestLedger(LedgerConformance): ...
 
-The backend must be empty at the start of each test. Needs pytest and pytest-asyncio.
+The backend must be empty at the start of each test. A payment channel of your own needs a fixture ``provider`` instead,
+which says how its payers get money and pay::
+
+    from orderway.testing.conformance import ChannelConformance, Provider
+
+    @pytest.fixture
+    async def provider() -> AsyncIterator[Provider]: ...
+
+    class TestChannel(ChannelConformance): ...
+
+Needs pytest and pytest-asyncio.
 """
 
 import pytest
 
 _SUITES = (
+    "charging",
     "creating",
     "due",
+    "giving_back",
+    "holding",
     "ledger",
     "listing",
     "parking",
+    "provider",
     "races",
     "racing",
     "recording",
@@ -32,8 +46,10 @@ _SUITES = (
 pytest.register_assert_rewrite(*(f"{__name__}.{suite}" for suite in _SUITES))  # before they are imported
 
 from orderway.testing.conformance.backend import PROCESSES, Backend, Connection  # noqa: E402
+from orderway.testing.conformance.channel import ChannelConformance  # noqa: E402
 from orderway.testing.conformance.ledger import LedgerConformance  # noqa: E402
 from orderway.testing.conformance.parking import ParkingConformance  # noqa: E402
+from orderway.testing.conformance.provider import Provider  # noqa: E402
 from orderway.testing.conformance.sequence import SequenceConformance  # noqa: E402
 from orderway.testing.conformance.store import StoreConformance  # noqa: E402
 from orderway.testing.conformance.workers import WorkersConformance  # noqa: E402
@@ -41,9 +57,11 @@ from orderway.testing.conformance.workers import WorkersConformance  # noqa: E40
 __all__ = [
     "PROCESSES",
     "Backend",
+    "ChannelConformance",
     "Connection",
     "LedgerConformance",
     "ParkingConformance",
+    "Provider",
     "SequenceConformance",
     "StoreConformance",
     "WorkersConformance",
