@@ -20,6 +20,7 @@ from orderway.core.facts import Delivered, Finished
 from orderway.core.ids import RANDOM_BITS, id_by_time, slot_of_uid
 from orderway.core.journal import Stamp, begin, record
 from orderway.orders import created_fact
+from orderway.sql.dialects.sqlite import connect as sqlite
 from orderway.sql.rows import ENTRY_COLUMNS, INSERT_COLUMNS, UPDATE_COLUMNS, entry_row, insert_row, update_row
 
 __all__ = ["measure_baseline", "measure_raw_commits"]
@@ -86,13 +87,8 @@ def measure_raw_commits(path: Path, warm_up_s: float, window_s: float) -> Sample
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection set as Orderway sets its own: durable at each commit."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = OFF")
-    connection.execute("PRAGMA cache_size = -32768")
-    return connection
+    """A connection set as Orderway's own ones are, setting by setting: durable at each commit."""
+    return sqlite.connect(path, busy_timeout_s=10.0)
 
 
 def _repeat(one: Callable[[], bool], warm_up_s: float, window_s: float) -> Sample:
