@@ -176,9 +176,11 @@ class Business(Generic[T]):
         Raises:
             InvalidValue: it is not of the type, or cannot be written as JSON.
         """
-        if data is None or data == {}:
-            data = {}
         kind = cls.data_type()
+        if data is None or data == {}:
+            if kind is dict:
+                return "{}"
+            data = {}
         try:
             if type(data) is dict and kind is not dict and get_origin(kind) is not dict:
                 data = cls.decode(compact_json(data))
