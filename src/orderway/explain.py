@@ -224,7 +224,8 @@ def _trouble(order: Order[Any]) -> Iterator[str]:
         resumes = f"; it would go on from {order.resume_stage}" if order.resume_stage else ""
         yield f"why: {order.why}{means}{resumes}"
     if order.last_error:
-        yield f"the last try said: {order.last_error} ({order.attempts} failed so far)"
+        failed = f" ({order.attempts} failed so far)" if order.attempts else ""
+        yield f"the last try said: {order.last_error}{failed}"
 
 
 def _neglect(order: Order[Any], now_us: int, business: Business[Any] | None) -> Iterator[str]:

@@ -188,18 +188,15 @@ class Recorder:
         self, order: Order[Any], facts: Sequence[Fact], stamp: Stamp, *, close: bool = True
     ) -> tuple[Order[Any], list[Entry]]:
         """The order after these facts, and their entries. Facts with no effect between them are recorded together."""
-        entries = []
-        for fact in facts:
-            order, entry = journal.record(order, fact, stamp)
-            entries.append(entry)
-        owed = HOOK_OF.get(order.stage)
-        if owed is not None and close and (order.stage not in WINDING_UP or order.is_wound_up):
-            business = self.businesses.get(order.type)
+        after = order.copy()
+        entries = [journal.append(after, fact, stamp) for fact in facts]
+        owed = HOOK_OF.get(after.stage)
+        if owed is not None and close and (after.stage not in WINDING_UP or after.is_wound_up):
+            business = self.businesses.get(after.type)
             # Where nobody waits for the closing hook, no commit is spent on it. A type served elsewhere may have one.
             if business is not None and not business.overrides(owed[0]):
-                order, entry = journal.record(order, owed[1](), stamp)
-                entries.append(entry)
-        return order, entries
+                entries.append(journal.append(after, owed[1](), stamp))
+        return after, entries
 
     def deadlines(self, order: Order[Any]) -> Deadlines:
         """Until when what follows now is tried, by the order's type; by the defaults, if it is not served here."""
@@ -228,4 +225,7 @@ def last_error(order: Order[Any], facts: Sequence[Fact]) -> str:
     """What a person should read beside the order's new stage: the facts' own error; a closing hook's mark keeps it."""
     if isinstance(facts[-1], Ended):
         return order.last_error
-    return next((text for fact in facts if (text := getattr(fact, "error", ""))), "")
+    for fact in facts:
+        if text := getattr(fact, "error", ""):
+            return str(text)
+    return ""

@@ -59,11 +59,7 @@ class Run:
     ) -> None:
         """Write the facts that follow, and with them what hooks have changed in the data: see ``Recorder.record``."""
         data = self.changed_data()
-
-        def decide_with_data(order: Order[Any]) -> Sequence[Fact]:
-            return with_data(decide(order), data)
-
-        chosen = decide if data is None else decide_with_data
+        chosen = decide if data is None else _with(decide, data)
         self.adopt(await self.recorder.record(self.order, chosen, due_in_us=due_in_us, statements=statements))
 
     async def postpone(self, wait_us: int, error: str, *, failed: bool) -> bool:
@@ -87,3 +83,7 @@ class Run:
 def with_data(facts: Sequence[Fact], data: str | None) -> Sequence[Fact]:
     """These facts, the first of them with the order's new data, if there is any."""
     return facts if data is None or not facts else (replace(facts[0], data=data), *facts[1:])
+
+
+def _with(decide: Decide, data: str) -> Decide:
+    return lambda order: with_data(decide(order), data)

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from money_shop import FILL as FILL_WITH_MONEY
+from money_shop import SHOP as SHOP_WITH_MONEY
 
 from orderway.cli.commands import orderway
 
@@ -134,6 +136,18 @@ class Shop:
         assert len(lines) == 1, result.output
         return json.loads(lines[0])
 
+    def lines(self, *words: str) -> list[Any]:
+        """Run a command line with --json that prints one document a line."""
+        return [json.loads(line) for line in self.run(*words, "--json").stdout.splitlines()]
+
+    def order(self, name: str) -> Any:
+        """The document of an order, by its name."""
+        return self.json("show", self.ids[name])["order"]
+
+    def last(self, name: str) -> Any:
+        """The last entry of an order's journal."""
+        return self.json("show", self.ids[name])["journal"][-1]
+
     def sql(self, statement: str, *parameters: Any) -> None:
         """Alter the file behind Orderway's back."""
         connection = sqlite3.connect(self.folder / "orders.db")
@@ -142,20 +156,40 @@ class Shop:
         connection.close()
 
 
+def fill(folder: Path, shop: str, fill: str) -> Path:
+    """A folder with this shop, filled by this script."""
+    (folder / "shop.py").write_text(shop)
+    (folder / "fill.py").write_text(fill)
+    subprocess.run([sys.executable, "fill.py"], cwd=folder, check=True, timeout=60)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that every test gets a copy of."""
-    folder = tmp_path_factory.mktemp("shop")
-    (folder / "shop.py").write_text(SHOP)
-    (folder / "fill.py").write_text(FILL)
-    subprocess.run([sys.executable, "fill.py"], cwd=folder, check=True, timeout=60)
-    return folder
+    return fill(tmp_path_factory.mktemp("shop"), SHOP, FILL)
+
+
+@pytest.fixture(scope="session")
+def filled_with_money(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a shop whose orders are paid in many ways."""
+    return fill(tmp_path_factory.mktemp("money"), SHOP_WITH_MONEY, FILL_WITH_MONEY)
 
 
 @pytest.fixture
 def shop(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """A copy of its own for each test; the current folder is there."""
-    folder = tmp_path / "shop"
+    yield from copied(filled, tmp_path / "shop", monkeypatch)
+
+
+@pytest.fixture
+def till(filled_with_money: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """As ``shop``, with the orders of ``money_shop``."""
+    yield from copied(filled_with_money, tmp_path / "till", monkeypatch)
+
+
+def copied(filled: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """A copy of a filled folder, as the current folder."""
     shutil.copytree(filled, folder)
     monkeypatch.chdir(folder)
     monkeypatch.delenv("ORDERWAY_URL", raising=False)

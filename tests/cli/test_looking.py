@@ -10,7 +10,7 @@ import pytest
 ORDER_KEYS = {
     "id", "type", "uid", "stage", "status", "status_name", "pay_status", "amount_minor", "currency", "legs", "data",
     "remark", "own_number", "steps", "why", "resume_stage", "created_at", "updated_at", "deadline_at", "due_at",
-    "attempts", "last_error", "holder", "version", "digest",
+    "attempts", "last_error", "holder", "version", "digest", "refunds", "paid_minor", "refunded_minor", "needs_person",
 }  # fmt: skip
 ENTRY_KEYS = {"version", "fact", "at", "actor", "reason", "cause", "fields", "erased", "write_id", "digest"}
 
@@ -49,10 +49,12 @@ def test_show_as_json_has_stable_keys(shop: Any) -> None:
     assert document["order"]["stage"] == "closed"
     assert document["order"]["status"] == 7
     assert document["order"]["legs"][1]["captured_minor"] == 1250
-    assert [entry["fact"] for entry in document["journal"]] == ["Created", "Closed", "Ended", "UnexpectedPayment"]
+    assert [entry["fact"] for entry in document["journal"]] == [
+        "Created", "Closed", "PaymentClosed", "Ended", "UnexpectedPayment",
+    ]  # fmt: skip
     assert all(set(entry) == ENTRY_KEYS for entry in document["journal"])
-    assert document["journal"][3]["actor"] == "desk"
-    assert document["journal"][3]["cause"] == "notice 7"
+    assert document["journal"][4]["actor"] == "desk"
+    assert document["journal"][4]["cause"] == "notice 7"
     assert document["journal"][0]["at"].endswith("Z")
     assert document["journal"][0]["erased"] is False
     assert shop.json("show", shop.ids["finished"])["journal"][0]["fields"]["data"] == {"sku": "书"}
@@ -93,8 +95,9 @@ def test_a_currency_that_only_the_app_knows_is_shown_in_minor_units(shop: Any) -
         (["--type", "2"], ["closed"]),
         (["--own-number", "A-1"], ["finished"]),
         (["--reference", "[R-9]"], ["closed"]),
-        (["--unexpected"], ["closed"]),
-        (["--unexpected", "--status", "stuck"], []),
+        (["--needs-person"], ["closed", "stuck"]),
+        (["--needs-person", "--status", "stuck"], ["stuck"]),
+        (["--no-needs-person", "--type", "2"], []),
         (["--until", "2026-01-01"], []),
         (["--since", "1h", "--type", "2"], ["closed"]),
         (["--since", "2020-01-01T00:00:00+02:00", "--until", "1s", "--type", "9"], []),

@@ -1,4 +1,4 @@
-"""forward, resume, hint, sweep."""
+"""forward, resume of one order, hint, sweep."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_resume_is_journaled_and_then_refused(shop: Any) -> None:
     assert "[mia: the boss said yes]" in shop.run("show", shop.ids["stuck"]).stdout
     refused = shop.run(*words)
     assert refused.exit_code == 5
-    assert "Resumed is not allowed there" in refused.stderr
+    assert "only what is stuck can be resumed" in refused.stderr
     assert shop.json(*words)["error"] == {
         "code": "illegal_transition",
         "message": refused.stderr.removeprefix("error: ").strip(),

@@ -25,7 +25,8 @@ def print_legs(order: Order[Any]) -> None:
         return lambda leg: money(minor, leg.currency) if (minor := read(leg)) else _NOTHING
 
     def worth(leg: Leg) -> str:
-        return money(leg.worth_minor, order.currency) if _counts_otherwise(leg) else _NOTHING
+        same = (leg.amount_minor, leg.currency) == (leg.worth_minor, order.currency)
+        return _NOTHING if same or not leg.worth_minor else money(leg.worth_minor, order.currency)
 
     _print(
         "payments",
@@ -52,7 +53,8 @@ def print_refunds(order: Order[Any]) -> None:
         return money(refund.amount_minor, order.legs[refund.leg].currency)
 
     def worth(refund: Refund) -> str:
-        return money(refund.worth_minor, order.currency) if order.legs[refund.leg].currency != order.currency else "-"
+        same = (refund.amount_minor, order.legs[refund.leg].currency) == (refund.worth_minor, order.currency)
+        return _NOTHING if same or not refund.worth_minor else money(refund.worth_minor, order.currency)
 
     _print(
         "refunds",
@@ -76,10 +78,6 @@ def print_refunds(order: Order[Any]) -> None:
 
 def _held_minor(leg: Leg) -> int:
     return leg.authorized_minor if leg.state in {LegState.HELD, LegState.CLOSING} else 0
-
-
-def _counts_otherwise(leg: Leg) -> bool:
-    return leg.worth_minor > 0 and leg.worth_minor != leg.amount_minor
 
 
 def _print(

@@ -127,7 +127,10 @@ def _of_leg(order: Order[Any], number: int, amount_minor: int) -> str:
 
 
 def _worth(order: Order[Any], held: facts.Held) -> str:
-    return "" if held.worth_minor == held.amount_minor else f", worth {money(held.worth_minor, order.currency)}"
+    """What a hold in another currency than the price counts for."""
+    leg = order.find_leg(held.leg)
+    same = leg is None or (held.amount_minor, leg.currency) == (held.worth_minor, order.currency)
+    return "" if same else f", worth {money(held.worth_minor, order.currency)}"
 
 
 def _amount_of_refund(order: Order[Any], number: int) -> str:

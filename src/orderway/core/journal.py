@@ -22,7 +22,18 @@ from orderway.core.order import JOURNALED, Order
 from orderway.core.payment import Leg
 from orderway.errors import IllegalTransition
 
-__all__ = ["Entry", "Stamp", "begin", "check_chain", "compact_json", "differences", "fact_of", "record", "replay"]
+__all__ = [
+    "Entry",
+    "Stamp",
+    "append",
+    "begin",
+    "check_chain",
+    "compact_json",
+    "differences",
+    "fact_of",
+    "record",
+    "replay",
+]
 
 SYSTEM = "system"
 """The actor of what Orderway does by itself."""
@@ -115,10 +126,20 @@ def record(order: Order[Any], fact: Fact, stamp: Stamp) -> tuple[Order[Any], Ent
     Raises:
         IllegalTransition: the order does not allow the fact.
     """
-    after = order.after(fact, stamp.at_us)
-    entry = _entry(order.digest, after, fact, stamp)
-    after.digest = entry.digest
-    return after, entry
+    after = order.copy()
+    return after, append(after, fact, stamp)
+
+
+def append(order: Order[Any], fact: Fact, stamp: Stamp) -> Entry:
+    """As ``record``, in place: only for a copy that nobody else has seen, in which several facts are recorded.
+
+    Raises:
+        IllegalTransition: the order does not allow the fact; it stays as it is.
+    """
+    order.apply(fact, stamp.at_us)
+    entry = _entry(order.digest, order, fact, stamp)
+    order.digest = entry.digest
+    return entry
 
 
 def fact_of(entry: Entry) -> Fact:
@@ -187,29 +208,26 @@ def differences(row: Order[Any], replayed: Order[Any], *, erased: bool = False) 
 
 
 def _entry(previous: str, order: Order[Any], fact: Fact, stamp: Stamp) -> Entry:
-    kind = type(fact)
-    public, private_fields = _FIELDS[kind]
-    body: dict[str, Any] = {}
-    for name in public:
-        body[name] = getattr(fact, name)
+    at_us, write_id, salt, actor, reason, cause = stamp
+    name, public, private_fields = _SHAPES[type(fact)]
+    body: dict[str, Any] = {field: getattr(fact, field) for field in public} if public else {}
     if body.get("legs"):
-        body["legs"] = [{name: getattr(leg, name) for name in _PLANNED} for leg in body["legs"]]
+        body["legs"] = [{field: getattr(leg, field) for field in _PLANNED} for leg in body["legs"]]
     text = None
-    if fact.data is not None or len(private_fields) > 1:
-        private = {name: value for name, default in private_fields if (value := getattr(fact, name)) != default}
+    if fact.data is not None or len(private_fields) > 1:  # every fact may have data; most have nothing else private
+        private = {field: value for field, default in private_fields if (value := getattr(fact, field)) != default}
         if private:
-            text = compact_json({"salt": stamp.salt, **private})
+            text = compact_json({"salt": salt, **private})
             body["private"] = sha256(text.encode()).hexdigest()
-    if stamp.actor != SYSTEM:
-        body["actor"] = stamp.actor
-    if stamp.reason:
-        body["reason"] = stamp.reason
-    if stamp.cause:
-        body["cause"] = stamp.cause
-    fact_name = kind.__name__
+    if actor != SYSTEM:
+        body["actor"] = actor
+    if reason:
+        body["reason"] = reason
+    if cause:
+        body["cause"] = cause
     encoded = compact_json(body) if body else "{}"
-    digest = _hash(previous, order.id, order.version, fact_name, stamp.at_us, stamp.write_id, encoded)
-    return Entry(order.id, order.version, fact_name, stamp.at_us, stamp.write_id, encoded, text, digest)
+    digest = _hash(previous, order.id, order.version, name, at_us, write_id, encoded)
+    return Entry(order.id, order.version, name, at_us, write_id, encoded, text, digest)
 
 
 def _digest(previous: str, entry: Entry) -> str:
@@ -222,10 +240,12 @@ def _hash(previous: str, order_id: str, version: int, fact: str, at_us: int, wri
 
 
 _PLANNED = ("number", "channel", "amount_minor", "currency", "worth_minor", "holds", "at_most")
-_FIELDS: dict[type[Fact], tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]] = {
+_SHAPES: dict[type[Fact], tuple[str, tuple[str, ...], tuple[tuple[str, Any], ...]]] = {
     kind: (
+        name,
         tuple(column.name for column in fields(kind) if column.name not in PRIVATE_FIELDS),
         tuple((column.name, column.default) for column in fields(kind) if column.name in PRIVATE_FIELDS),
     )
-    for kind in FACTS.values()
+    for name, kind in FACTS.items()
 }
+"""Each fact's name, its public fields, and its private ones with their defaults."""

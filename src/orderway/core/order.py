@@ -225,17 +225,17 @@ class Order(Generic[T]):
     def begin(order_id: str, fact: Created, at_us: int) -> Order[Any]:
         """The order that begins with this fact; with nothing to pay it begins as paid."""
         return Order(
-            id=order_id,
-            type=fact.order_type,
-            uid=fact.uid,
-            stage=Stage.CREATED if fact.amount_minor else Stage.PAID,
-            amount_minor=fact.amount_minor,
-            currency=fact.currency,
-            legs=fact.legs,
-            data_text=fact.data if fact.data is not None else "{}",
-            remark=fact.remark,
-            own_number=fact.own_number,
-            fingerprint=fact.fingerprint,
+            order_id,
+            fact.order_type,
+            fact.uid,
+            Stage.CREATED if fact.amount_minor else Stage.PAID,
+            fact.amount_minor,
+            fact.currency,
+            fact.legs,
+            fact.data if fact.data is not None else "{}",
+            fact.remark,
+            fact.own_number,
+            fact.fingerprint,
             steps={},
             refunds=(),
             why="",
@@ -265,28 +265,41 @@ class Order(Generic[T]):
         Raises:
             IllegalTransition: the stage does not allow the fact, or the fact contradicts the order's payments.
         """
-        target = TRANSITIONS[self.stage].get(type(fact))
-        if target is None:
-            allowed = ", ".join(sorted(kind.__name__ for kind in TRANSITIONS[self.stage]))
-            raise IllegalTransition(
-                f"order {self.id} is {self.stage}: {type(fact).__name__} is not allowed there, only {allowed}",
-                order_id=self.id,
-            )
-        _guard(self, fact)
-        after = self._copy()
-        after.version += 1
-        after.updated_at_us = at_us
-        if fact.data is not None:
-            after.data_text = fact.data
-            after._data = None
-        change = CHANGES.get(type(fact))
-        if change is not None:
-            change(after, fact)
-        after.stage = cast(Stage, self.resume_stage) if target is RESUME else cast(Stage, target)
+        after = self.copy()
+        after.apply(fact, at_us)
         return after
 
-    def _copy(self) -> Order[T]:
+    def copy(self) -> Order[T]:
+        """An order of its own, equal to this one."""
         return Order(*_values_of(self))
+
+    def apply(self, fact: Fact, at_us: int) -> None:
+        """As ``after``, in place: only for a copy that nobody else has seen, to which several facts are applied.
+
+        Raises:
+            IllegalTransition: as ``after``; the order stays as it is.
+        """
+        kind = type(fact)
+        target = TRANSITIONS[self.stage].get(kind)
+        if target is None:
+            allowed = ", ".join(sorted(each.__name__ for each in TRANSITIONS[self.stage]))
+            raise IllegalTransition(
+                f"order {self.id} is {self.stage}: {kind.__name__} is not allowed there, only {allowed}",
+                order_id=self.id,
+            )
+        if kind in PROBLEMS and (problem := PROBLEMS[kind](self, fact)):
+            raise IllegalTransition(
+                f"order {self.id} is {self.stage}: {kind.__name__} is refused, {problem}", order_id=self.id
+            )
+        stage = self.resume_stage if target is RESUME else target
+        self.version += 1
+        self.updated_at_us = at_us
+        if fact.data is not None:
+            self.data_text = fact.data
+            self._data = None
+        if kind in CHANGES:
+            CHANGES[kind](self, fact)
+        self.stage = cast(Stage, stage)
 
 
 _IN_HAND = frozenset({LegState.PAID, LegState.HELD})
@@ -303,12 +316,3 @@ def instant(at_us: int) -> datetime:
     """An aware UTC datetime from microseconds since 1970, exactly."""
     seconds, micros = divmod(at_us, 1_000_000)
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
-
-
-def _guard(order: Order[Any], fact: Fact) -> None:
-    """Refuse facts that contradict the order's payments, whatever the table says of the stage."""
-    find_problem = PROBLEMS.get(type(fact))
-    if find_problem is not None and (problem := find_problem(order, fact)):
-        raise IllegalTransition(
-            f"order {order.id} is {order.stage}: {type(fact).__name__} is refused, {problem}", order_id=order.id
-        )
