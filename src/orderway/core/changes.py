@@ -132,7 +132,9 @@ def _resize(order: Order[Any]) -> None:
     """Open amounts follow what is missing: each open leg without a fixed amount asks for all that is left for it."""
     if not any(leg.at_most and leg.is_open for leg in order.legs):
         return
-    missing_minor = order.missing_minor - sum(leg.worth_minor for leg in order.legs if leg.is_open and not leg.at_most)
+    fixed_minor = sum(leg.worth_minor for leg in order.legs if leg.is_open and not leg.at_most)
+    # Below 0 where a leg that had been replaced was paid after all: then nothing is left to ask for.
+    missing_minor = max(0, order.missing_minor - fixed_minor)
     order.legs = tuple(
         [
             replace(leg, amount_minor=missing_minor, worth_minor=missing_minor) if leg.at_most and leg.is_open else leg
