@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -263,17 +264,40 @@ def test_a_reader_that_goes_away_is_no_traceback(shop: Any) -> None:
 # ---- documentation ----------------------------------------------------------------------------------------------
 
 
+SHARED = {
+    "options that choose orders": {"--uid", "--status", "--stage", "--type", "--since", "--until", "--reference"}
+    | {"--needs-person", "--own-number"},
+    "who and why": {"--actor", "--reason"},
+    "many orders at once": {"--all", "--yes"},
+}
+"""Options that several commands have: told once, under a heading that the commands' own sections link to."""
+
+
+def section_of(text: str, heading: str) -> str:
+    """What stands under a heading, up to the next one."""
+    found = re.search(rf"^##+ {re.escape(heading)}.*?(?=^##|\Z)", text, re.MULTILINE | re.DOTALL | re.IGNORECASE)
+    assert found is not None, f"docs/cli.md has no section {heading}"
+    return found[0]
+
+
 def test_the_documentation_names_every_command_option_and_exit_code() -> None:
     text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     for name, found in orderway.commands.items():
-        assert f"\n### `orderway {name}" in text, f"docs/cli.md has no section on {name}"
-        section = text.partition(f"\n### `orderway {name}")[2].partition("\n### ")[0]
-        own = [
-            parameter for parameter in found.params if parameter.expose_value and isinstance(parameter, click.Option)
-        ]
+        section = section_of(text, f"`orderway {name}")
+        for heading, options in SHARED.items():
+            if f"](#{heading.replace(' ', '-')})" in section:
+                section += section_of(text, heading)
+                section += section_of(text, "options that choose orders") if "--all" in options else ""
+        own = [each for each in found.params if each.expose_value and isinstance(each, click.Option)]
         for option in (word for parameter in own for word in parameter.opts):
-            assert f"`{option}" in section, f"docs/cli.md: {name} has no {option}"
+            assert f"`{option}`" in section, f"docs/cli.md: {name} has no {option}"
     for option in (word for parameter in orderway.params for word in parameter.opts):
-        assert f"`{option}" in text, f"docs/cli.md has no {option}"
+        assert f"`{option}`" in text, f"docs/cli.md has no {option}"
     for code in EXITS:
         assert f"\n| {code} | " in text, f"docs/cli.md has no exit code {code}"
+
+
+def test_the_documentation_of_shared_options_is_theirs() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    for heading, options in SHARED.items():
+        assert options <= set(re.findall(r"`(--[a-z-]+)`", section_of(text, heading))), heading
