@@ -6,7 +6,7 @@ import inspect
 import sys
 from pathlib import Path
 
-from orderway.core.facts import FACTS, Fact, UnexpectedPayment
+from orderway.core.facts import FACTS, Fact
 from orderway.core.order import FINAL_STAGES, RESUME, STATUS, TRANSITIONS, Stage
 
 __all__ = ["page"]
@@ -22,9 +22,16 @@ _MEANING = {
     Stage.REJECTED: "Ended for lack of balance.",
     Stage.CLOSING: "It was not paid in time; the `ended` hook is owed.",
     Stage.CLOSED: "Ended unpaid.",
+    Stage.RETURNING: "It is undone: the `take_back` hook is owed.",
+    Stage.REFUNDING: "It is undone: its money goes back, then the `ended` hook is owed.",
+    Stage.REFUNDED: "Undone; the whole price went back, or was lost in a dispute.",
+    Stage.DISPUTED: "The payer disputes a payment; it waits for the decision, or for a person.",
     Stage.FAILING: "It cannot move; the `ended` hook is owed.",
     Stage.STUCK: "A person must step in: `orderway resume` sends it on.",
 }
+
+_STEADY = [kind for kind in FACTS.values() if all(TRANSITIONS[stage].get(kind) is stage for stage in Stage)]
+"""What may be recorded in every stage, and moves none."""
 
 _INTRODUCTION = """\
 # The lifecycle of an order
@@ -34,8 +41,10 @@ _INTRODUCTION = """\
 An order changes only by recording facts. The table `TRANSITIONS` in `orderway/core/order.py` says in which *stage*
 which fact may be recorded, and which stage comes after it. Anything else is refused with `IllegalTransition`.
 
-A stage in -ing still owes the business its closing hook. It runs at least once; when it has succeeded, the stage
-in -ed follows.
+A stage in -ing still owes something: goods to take back, money to give back, or the business its closing hook. A hook
+runs at least once; when it has succeeded and no money is on its way any more, the stage in -ed follows.
+
+Refunds of an order have their own states and move no stage: an order is finished while a part of its money goes back.
 """
 
 _GUARDS = """\
@@ -43,10 +52,17 @@ _GUARDS = """\
 
 The table is not all. Whatever the stage, a fact is refused if it contradicts the order's payments:
 
-- `Paid` needs an open leg, exactly the amount asked, and legs that add up to the price. A stuck order takes it only
-  if it got stuck while it waited for that payment.
-- `PaymentPending`, `PaymentUnknown`, `PaymentDeclined` and `PaymentClosed` need an open leg.
-- `Cancelled`, `Rejected` and `Closed` need an order in which nothing was paid.
+- `Paid` needs a leg that is open, held or being closed, exactly the amount asked, and legs that come to the price with
+  it; `PartPaid` needs that they do not yet. A stuck order takes them only if it got stuck while it waited for payments.
+- `Held` needs an open leg that holds, and no more than is missing of the price.
+- `PaymentPending`, `PaymentUnknown` and `PaymentDeclined` need an open leg; `PaymentClosed` one that is open or being
+  closed, without a hold; `Released` one with a hold.
+- `Cancelled`, `Rejected` and `Closed` need an order whose price was not paid, `Revoked` one whose price was.
+- `RefundRequested` needs a leg that still has so much. `AllRefunded` needs that nothing of the price is left.
+- `RefundPending`, `RefundUnknown`, `RefundStuck`, `Refunded` and `RefundRefused` need a refund that is not over yet,
+  `RefundResumed` one that is stuck.
+- `DisputeLost` cannot take more than is left of its leg.
+- `Ended` needs, except for a stuck order, that no money is on its way or still with us.
 
 Money that fits none of this is recorded as `UnexpectedPayment`, in every stage. It moves nothing, and is never lost.
 """
@@ -67,8 +83,12 @@ def _diagram() -> str:
                 facts_to.setdefault(target, []).append(kind.__name__)
         lines += [f"    {stage} --> {target}: {', '.join(names)}" for target, names in facts_to.items()]
     lines += [f"    {stage} --> [*]" for stage in Stage if stage in FINAL_STAGES]
-    lines += ["```", "", "Left out: facts that leave the stage as it is, and `Resumed`, which leads from `failing` and"]
-    lines += ["`stuck` back to the stage in which the order got stuck.", ""]
+    lines += [
+        "```",
+        "",
+        "Left out: facts that leave the stage as it is, and those that lead back to the stage in which the",
+    ]
+    lines += ["order got stuck or disputed: `Resumed`, `DisputeWon`, `DisputeLost`.", ""]
     return "\n".join(lines)
 
 
@@ -76,7 +96,7 @@ def _stages() -> str:
     lines = ["## Stages", "", "| stage | status | anything due? | meaning |", "|---|---|---|---|"]
     for stage in Stage:
         status = STATUS[stage]
-        due = "no" if stage in FINAL_STAGES else "yes"
+        due = "only money on its way" if stage in FINAL_STAGES else "yes"
         lines.append(f"| `{stage}` | {status.value} {_words(status.name)} | {due} | {_MEANING[stage]} |")
     return "\n".join([*lines, ""])
 
@@ -85,10 +105,10 @@ def _transitions() -> str:
     lines = ["## Transitions", "", "| in stage | fact | stage after it |", "|---|---|---|"]
     for stage, allowed in TRANSITIONS.items():
         for kind, target in allowed.items():
-            if kind is not UnexpectedPayment:
-                after = "the one it got stuck in" if target == RESUME else f"`{target}`"
+            if kind not in _STEADY:
+                after = "the one before" if target == RESUME else f"`{target}`"
                 lines.append(f"| `{stage}` | `{kind.__name__}` | {after} |")
-    lines.append("| any | `UnexpectedPayment` | the same |")
+    lines += [f"| any | `{kind.__name__}` | the same |" for kind in _STEADY]
     return "\n".join([*lines, ""])
 
 
