@@ -172,6 +172,7 @@ class Actions(Outside):
 
         Raises:
             AmountMismatch: the channel knows of another amount or number.
+            OutcomeUnknown: the channel did not answer; ask again.
             UsageError: the channel says that it was not paid.
         """
         self._check_said(actor, reason)

@@ -97,6 +97,8 @@ class Journey:
                 await self.take(run, move)
             except (DeliveryFailed, UsageError) as error:  # what followed cannot be written as it is
                 await self.take(run, self.try_again(run, error))
+        if run.order.holder is not None:  # what came from outside has ended it: nothing is left but to let go
+            await run.let_go()
         return run.order
 
     async def step(self, run: Run) -> Move | None:

@@ -31,7 +31,15 @@ from orderway.core.order import Order, Stage
 from orderway.core.payment import Leg, LegState, Refund, RefundState
 from orderway.core.refunds import Allocation, Share, allocate, refundable_worth_minor
 from orderway.core.text import fitting_reference
-from orderway.errors import ConfigError, IllegalTransition, InvalidValue, KeyReused, RefundExceedsPayment, UsageError
+from orderway.errors import (
+    ConfigError,
+    IllegalTransition,
+    InvalidValue,
+    KeyReused,
+    RefundExceedsPayment,
+    Unavailable,
+    UsageError,
+)
 from orderway.odd import Deadlines
 from orderway.ports.business import Business
 from orderway.ports.channel import DisputeNotification, Refused, Returned
@@ -219,12 +227,15 @@ def dispute_facts(order: Order[Any], told: DisputeNotification) -> Sequence[Fact
     """A dispute, or what was decided in it; none if that is known.
 
     Raises:
-        InvalidValue: the order has no payment of this reference.
+        Unavailable: the order does not know of this payment yet: to be told again.
     """
     reference = fitting_reference(told.payment_reference)
     leg = next((leg for leg in order.legs if leg.reference == reference and leg.captured_minor), None)
     if leg is None:
-        raise InvalidValue(f"order {order.id} has no payment {reference!r} that could be disputed", order_id=order.id)
+        raise Unavailable(
+            f"order {order.id} does not know yet of the payment {reference!r} that is disputed: tell it again later",
+            order_id=order.id,
+        )
     number, of = leg.number, fitting_reference(told.reference)
     if told.state == "opened":
         if leg.disputed_minor:

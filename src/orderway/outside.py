@@ -96,6 +96,7 @@ class Outside:
         Raises:
             BadNotification: it is not signed by the channel; nothing in it is believed.
             OrderNotFound: a refund or dispute of an unknown order.
+            Unavailable: not now; answer the channel so that it tells it again.
         """
         self._ready()
         match self.payments.channel(channel).verify(body, headers):
@@ -143,7 +144,7 @@ class Outside:
 
         Raises:
             OrderNotFound: there is no such order.
-            InvalidValue: it has no such payment.
+            Unavailable: it does not know of this payment yet; answer that it shall be told again.
         """
         self._ready()
         check_texts(actor=actor, cause=cause)

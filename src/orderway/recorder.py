@@ -175,7 +175,8 @@ class Recorder:
             after, entries = self.chain(order, facts, stamp, close=False)
             after.attempts = 0
             after.last_error = last_error(order, facts)
-            after.due_at_us = None if after.is_final else stamp.at_us
+            # Also where nothing is left to do: somebody may hold the order, and must let go of it.
+            after.due_at_us = None if after.is_final and order.is_final else stamp.at_us
             try:
                 await self.store.record(Change(after, entries, keep_holder=True))
             except StaleOrder:

@@ -62,6 +62,14 @@ class Run:
         chosen = decide if data is None else _with(decide, data)
         self.adopt(await self.recorder.record(self.order, chosen, due_in_us=due_in_us, statements=statements))
 
+    async def let_go(self) -> None:
+        """Let go of an order that has come to its end: nothing is due any more."""
+        order = self.order
+        assert order.holder is not None, "only a held order can be let go"
+        store = self.recorder.store
+        if await store.postpone(order.id, order.version, order.holder, None, 0, order.last_error):
+            order.due_at_us = order.holder = None
+
     async def postpone(self, wait_us: int, error: str, *, failed: bool) -> bool:
         """Let go of the order, to be looked at again after so long.
 

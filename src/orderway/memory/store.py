@@ -109,7 +109,7 @@ class MemoryStore:
         shard = self._database.shard_of_order(order_id)
         async with self._database.writing():
             row = _found(shard, order_id)
-            if not row.is_final and self._is_free(row, holder):
+            if row.due_at_us is not None and self._is_free(row, holder):
                 row = _hold(shard, row, holder, due_at_us)
             return snapshot(row)
 
@@ -134,7 +134,7 @@ class MemoryStore:
             ]
 
     async def postpone(
-        self, order_id: str, version: int, holder: int, due_at_us: int, attempts: int, last_error: str
+        self, order_id: str, version: int, holder: int, due_at_us: int | None, attempts: int, last_error: str
     ) -> bool:
         """Let go of an order, to be looked at again at this time; False if holder or version are others."""
         check_storable(f"postponing order {order_id}", (due_at_us, attempts, last_error))

@@ -191,9 +191,9 @@ class Store(Protocol):
         """
 
     async def postpone(
-        self, order_id: str, version: int, holder: int, due_at_us: int, attempts: int, last_error: str
+        self, order_id: str, version: int, holder: int, due_at_us: int | None, attempts: int, last_error: str
     ) -> bool:
-        """Let go of an order, to be looked at again at this time.
+        """Let go of an order, to be looked at again at this time; None where nothing is due any more.
 
         False, and nothing changes, if the holder does not hold it any more, or if its version is another one: then
         a fact came from outside, and its ``due_at_us`` must not be put off. Changes operational columns only: no

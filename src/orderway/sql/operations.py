@@ -114,7 +114,7 @@ class Postpone(Operation[bool]):
     order_id: str
 
     def __init__(
-        self, order_id: str, version: int, holder: int, due_at_us: int, attempts: int, last_error: str
+        self, order_id: str, version: int, holder: int, due_at_us: int | None, attempts: int, last_error: str
     ) -> None:
         super().__init__()
         self.order_id = order_id

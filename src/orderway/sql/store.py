@@ -100,7 +100,7 @@ class SqlStore:
         return await self._database.write(claim)
 
     async def postpone(
-        self, order_id: str, version: int, holder: int, due_at_us: int, attempts: int, last_error: str
+        self, order_id: str, version: int, holder: int, due_at_us: int | None, attempts: int, last_error: str
     ) -> bool:
         """Let go of an order, to be looked at again at this time; False if holder or version are others."""
         self._database.shards.of_order(order_id)

@@ -9,23 +9,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from orderway.adapters import Ports
-from orderway.channels.scripted import Taken
 from orderway.core import journal
 from orderway.core.journal import Entry
 from orderway.core.order import Order, Stage
-from orderway.core.payment import GATEWAY, LegState
+from orderway.core.payment import LegState
 from orderway.errors import IllegalTransition
-from orderway.ports.ledger import Posting
-from orderway.testing.world import PaidOutside
 
 __all__ = [
     "books_balance",
     "is_settled",
     "journal_is_row",
-    "money_is_recorded",
+    "nothing_is_kept_for_nothing",
     "one_delivery",
-    "order_postings",
     "success_stands",
 ]
 
@@ -50,58 +45,47 @@ def journal_is_row(order: Order[Any], entries: list[Entry]) -> Iterable[str]:
 
 
 def success_stands(order: Order[Any], facts: Counter[str]) -> Iterable[str]:
-    """What was delivered or finished stays so."""
-    if facts["Finished"] and order.stage is not Stage.FINISHED:
+    """What was delivered or finished stays so, unless a person, a dispute or all of the money going back undoes it."""
+    is_undone = bool(facts["Revoked"] or facts["AllRefunded"] or facts["DisputeOpened"])
+    if facts["Finished"] and order.stage is not Stage.FINISHED and not is_undone:
         yield f"{order.id} was finished and is {order.stage} now"
     if facts["Delivered"] and order.stage in {Stage.CANCELLED, Stage.REJECTED, Stage.CLOSED}:
         yield f"{order.id} was delivered and is {order.stage} now"
-    for fact in ("Paid", "Delivered", "Finished", "Ended"):
+    for fact in ("Paid", "Delivered", "Finished", "TakenBack", "Revoked"):
         if facts[fact] > 1:
             yield f"{order.id} has {facts[fact]} facts {fact}"
+    if facts["Ended"] > 1 + facts["Reopened"] + facts["Resumed"] + facts["Stuck"]:
+        yield f"{order.id} has {facts['Ended']} facts Ended"
 
 
 def one_delivery(order: Order[Any], facts: Counter[str], delivered: int) -> Iterable[str]:
-    """Delivered means paid, and the goods handed over once; paid to the end means delivered."""
-    if delivered != facts["Delivered"]:
+    """Delivered means paid, and the goods handed over once; taken back means gone; paid to the end means delivered."""
+    expected = facts["Delivered"] - min(facts["TakenBack"], facts["Delivered"])
+    if delivered != expected:
         yield f"{order.id} is {order.stage}: its goods were handed over {delivered} times"
     is_paid = order.paid_minor >= order.amount_minor
     if delivered and not is_paid:
         yield f"{order.id} was delivered, but {order.paid_minor} of {order.amount_minor} minor units are recorded"
-    if order.is_final and is_paid and order.amount_minor and not delivered and order.stage is not Stage.STUCK:
+    if order.stage is Stage.FINISHED and is_paid and order.amount_minor and not delivered:
         yield f"{order.id} is paid and {order.stage}, but its goods were not handed over"
 
 
-def money_is_recorded(
-    orders: Iterable[Order[Any]],
-    taken: Iterable[Taken],
-    postings: Iterable[Posting],
-    paid_outside: Iterable[PaidOutside],
-    channel: str,
-    most_charges: int = 1,
-) -> Iterable[str]:
-    """What the channels took is what the orders know of, payment by payment; no order was charged too often."""
-    taken, postings, paid_outside = list(taken), list(postings), list(paid_outside)
-    charges = Counter(each.order_id for each in taken)
-    charges.update(each.order_id for each in paid_outside)
-    charges.update(posting.memo.removeprefix("order ") for posting in postings)
-    for order_id, count in charges.items():
-        if count > most_charges:
-            yield f"{order_id} was charged {count} times"
-    truth: Counter[tuple[str, str, int]] = Counter()
-    truth.update((channel, each.reference, each.amount.amount_minor) for each in taken)
-    truth.update((GATEWAY, each.reference, each.amount.amount_minor) for each in paid_outside)
-    for posting in postings:
-        truth[("wallet", posting.key, sum(line.amount_minor for line in posting.lines if line.amount_minor > 0))] += 1
-    known: Counter[tuple[str, str, int]] = Counter()
-    for order in orders:
-        legs = [leg for leg in order.legs if leg.captured_minor]
-        known.update((leg.channel, leg.reference, leg.captured_minor) for leg in legs)
-        if sum(leg.state is LegState.PAID for leg in legs) > 1:
-            yield f"{order.id} was paid more than once: {legs}"
-    for by, reference, amount_minor in truth - known:
-        yield f"{by} took {amount_minor} minor units as {reference}, and no order knows of it"
-    for by, reference, amount_minor in known - truth:
-        yield f"an order counts {amount_minor} minor units as {reference}, which {by} never took"
+def nothing_is_kept_for_nothing(order: Order[Any]) -> Iterable[str]:
+    """An order that has ended otherwise than finished keeps no money of its price; what is odd waits for a person."""
+    if not order.is_final:
+        return
+    if order.paid_minor > order.amount_minor:
+        yield f"{order.id} was paid {order.paid_minor} of {order.amount_minor} minor units: {order.legs}"
+    for leg in order.legs:
+        if leg.state in {LegState.HELD, LegState.CLOSING} and order.stage is not Stage.STUCK:
+            yield f"{order.id} is {order.stage}, and its leg {leg.number} is {leg.state}"
+        if leg.state is LegState.PAID and leg.kept_minor and order.stage in _WITHOUT_MONEY:
+            yield f"{order.id} is {order.stage}, and {leg.kept_minor} minor units of leg {leg.number} are kept"
+        if leg.state is LegState.UNEXPECTED and leg.refundable_minor and not order.needs_person:
+            yield f"{order.id} keeps unexpected money, and nobody is told"
+
+
+_WITHOUT_MONEY = frozenset({Stage.CANCELLED, Stage.REJECTED, Stage.CLOSED, Stage.REFUNDED})
 
 
 def books_balance(totals: Mapping[str, Mapping[str, int]]) -> Iterable[str]:
@@ -109,15 +93,3 @@ def books_balance(totals: Mapping[str, Mapping[str, int]]) -> Iterable[str]:
     for currency, accounts in totals.items():
         if sum(accounts.values()):
             yield f"the books do not balance in {currency}: {dict(accounts)}"
-
-
-async def order_postings(ports: Ports, orders: Iterable[Order[Any]]) -> list[Posting]:
-    """What the wallets of these orders' users have paid for orders."""
-    found = []
-    for uid, currency in sorted({(order.uid, order.currency) for order in orders}):
-        lines, _ = await ports.ledger.statement(uid, currency, limit=1000)
-        for line in lines:
-            posting = await ports.ledger.find(uid, line.key)
-            if posting is not None and line.amount_minor < 0 and posting.memo.startswith("order "):
-                found.append(posting)
-    return found

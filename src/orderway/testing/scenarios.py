@@ -5,11 +5,10 @@ All orders are of user ``ann``, and named by numbers of their own, so that a cal
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-from orderway import receipts
 from orderway.channels.scripted import (
     DOUBLED,
     Notice,
@@ -21,138 +20,33 @@ from orderway.channels.scripted import (
     TimesOutBefore,
 )
 from orderway.core.money import Money
-from orderway.core.order import Order, Stage
+from orderway.core.order import Stage
 from orderway.core.payment import GATEWAY
-from orderway.ports.business import Business, Cancel, Hold, Retry, Verdict
 from orderway.testing.explorer import Scenario
-from orderway.testing.world import Worker, World
+from orderway.testing.money_scenarios import MONEY_SCENARIOS
+from orderway.testing.shops import (
+    PRICE,
+    UID,
+    ApiShop,
+    BlockingTransactionShop,
+    CarefulShop,
+    ClosingShop,
+    ReceiptShop,
+    Shop,
+    StepShop,
+    TransactionShop,
+    WaitingShop,
+    WaveringShop,
+    create_elsewhere,
+    each_step_has_one_key,
+    goods_elsewhere,
+    granted,
+    hook_ran,
+    scenario,
+)
+from orderway.testing.world import Worker
 
 __all__ = ["SCENARIOS", "scenario"]
-
-UID = "ann"
-PRICE = Money(990, "CNY")
-GOODS = "INSERT INTO goods (order_id) VALUES (:id)"
-
-
-class Shop(Business[dict[str, Any]]):
-    """Delivers by ``delivery.execute``; retries soon, so that runs are short."""
-
-    order_type = 1
-    retry = Retry(first=timedelta(seconds=1), cap=timedelta(seconds=4))
-    query_every = timedelta(seconds=2)
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-
-    async def deliver(self, order: Order[dict[str, Any]], delivery: Any) -> None:
-        """Goods in the orders' database, with the fact."""
-        delivery.execute(GOODS, {"id": order.id}, expect=1)
-
-    def ran(self, hook: str) -> None:
-        """Note that a hook ran."""
-        self.world.notes[hook] = self.world.notes.get(hook, 0) + 1
-
-
-class ClosingShop(Shop):
-    """Has closing hooks, as coroutines."""
-
-    async def finished(self, order: Order[dict[str, Any]]) -> None:
-        """Noted."""
-        self.ran("finished")
-
-    async def ended(self, order: Order[dict[str, Any]]) -> None:
-        """Noted."""
-        self.ran("ended")
-
-
-class WaitingShop(Shop):
-    """Waits for a top-up when the balance is short."""
-
-    when_short = "wait"
-    pay_within = timedelta(seconds=40)
-
-
-class TransactionShop(Shop):
-    """Delivers in a transaction of its own."""
-
-    async def deliver(self, order: Order[dict[str, Any]], delivery: Any) -> None:
-        """Goods in the orders' database; the fact is the last statement."""
-        async with delivery.transaction() as connection:
-            await connection.execute(GOODS, {"id": order.id})
-
-
-class BlockingTransactionShop(Shop):
-    """The same, with plain ``def`` hooks that run in threads."""
-
-    def deliver(self, order: Order[dict[str, Any]], delivery: Any) -> None:  # type: ignore[override] # plain, no coroutine
-        """Goods in the orders' database; the fact is the last statement."""
-        with delivery.transaction() as connection:
-            connection.execute(GOODS, {"id": order.id})
-
-    def finished(self, order: Order[dict[str, Any]]) -> None:
-        """Noted."""
-        self.ran("finished")
-
-
-class ReceiptShop(Shop):
-    """Delivers into another database, with a receipt."""
-
-    async def deliver(self, order: Order[dict[str, Any]], delivery: Any) -> None:
-        """Goods and receipt in one transaction over there."""
-        elsewhere = self.world.elsewhere
-        elsewhere.execute("BEGIN IMMEDIATE")
-        try:
-            if delivery.receipt(elsewhere):
-                elsewhere.execute(GOODS, {"id": order.id})
-            elsewhere.execute("COMMIT")
-        finally:
-            if elsewhere.in_transaction:  # an error, or the death of the process: the database rolls back
-                elsewhere.execute("ROLLBACK")
-
-
-class StepShop(Shop):
-    """Delivers in three steps, the first two at somebody else's who knows keys."""
-
-    async def deliver(self, order: Order[dict[str, Any]], delivery: Any) -> None:
-        """Reserve, ship, and enter the goods."""
-        reserved = await delivery.step("reserve", self._reserve)
-        await delivery.step("ship", self._ship)
-        order.data["reserved"] = reserved["by"]
-        delivery.execute(GOODS, {"id": order.id}, expect=1)
-
-    async def _reserve(self, key: str) -> dict[str, str]:
-        self.world.notes.setdefault("reserved", set()).add(key)
-        return {"by": key}
-
-    def _ship(self, key: str) -> str:
-        self.world.notes.setdefault("shipped", set()).add(key)
-        return key
-
-
-class ApiShop(Shop):
-    """Delivers through somebody else's API, which knows keys."""
-
-    async def deliver(self, order: Order[dict[str, Any]], delivery: Any) -> None:
-        """The API does once what it is asked for under one key."""
-        self.world.notes.setdefault("granted", {})[delivery.key] = order.id
-
-
-class WaveringShop(ClosingShop):
-    """Out of stock when it is asked first, in stock from then on."""
-
-    verdict: Verdict = Cancel("out of stock")
-
-    async def can_forward(self, order: Order[dict[str, Any]]) -> Verdict:
-        """Has a verdict at the first time of asking."""
-        self.ran("asked")
-        return self.verdict if self.world.notes["asked"] == 1 else None
-
-
-class CarefulShop(WaveringShop):
-    """Wants a person to look when it is asked first."""
-
-    verdict = Hold("a large order")
-
 
 # ---- what the outside world does
 
@@ -192,44 +86,6 @@ async def short_then_top_up(worker: Worker) -> None:
     await buy("wallet")(worker)
     await worker.let_pass(1)
     await worker.app.wallet.top_up(UID, PRICE, key="after")
-
-
-# ---- what the runs are judged by
-
-
-def create_elsewhere(world: World) -> None:
-    """The tables of ``ReceiptShop``."""
-    receipts.create_table(world.elsewhere)
-    world.elsewhere.execute("CREATE TABLE goods (order_id TEXT NOT NULL)")
-
-
-def goods_elsewhere(world: World) -> Mapping[str, int]:
-    """Deliveries of ``ReceiptShop``."""
-    rows = world.elsewhere.execute("SELECT order_id, count(*) FROM goods GROUP BY order_id")
-    return dict(rows.fetchall())
-
-
-def granted(world: World) -> Mapping[str, int]:
-    """Deliveries of ``ApiShop``: one for each key that the API knows."""
-    keys: dict[str, str] = world.notes.get("granted", {})
-    return {order_id: list(keys.values()).count(order_id) for order_id in keys.values()}
-
-
-def each_step_has_one_key(world: World) -> Iterable[str]:
-    """``StepShop`` has reserved and shipped once."""
-    for step in ("reserved", "shipped"):
-        if len(world.notes[step]) != 1:
-            yield f"{step} under the keys {world.notes[step]}, one is allowed"
-
-
-def hook_ran(hook: str) -> Callable[[World], Iterable[str]]:
-    """This closing hook has run at least once."""
-    return lambda world: () if world.notes.get(hook) else [f"hook {hook} never ran"]
-
-
-def scenario(name: str, shop: type[Shop], drive: Callable[[Worker], Awaitable[None]], **others: Any) -> Scenario:
-    """A scenario of one shop."""
-    return Scenario(name, lambda world: [shop(world)], drive, **others)
 
 
 def _scripted(behaviour: Any) -> Script:
@@ -281,5 +137,6 @@ SCENARIOS: tuple[Scenario, ...] = (
         short_then_top_up,
         expect=frozenset({Stage.FINISHED, Stage.REJECTED}),
     ),
+    *MONEY_SCENARIOS,
 )  # fmt: skip
 """Every way to pay and every way to deliver; the delivery by ``delivery.execute`` is the first ones'."""

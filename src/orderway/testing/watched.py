@@ -22,7 +22,7 @@ __all__ = ["watched_business", "watched_channel", "watched_ports"]
 READS = frozenset(
     {"get", "entries", "list", "overview", "counters", "names", "find", "balance", "statement", "fetch", "due"}
 )
-HOOKS = ("can_forward", "deliver", "finished", "ended")
+HOOKS = ("can_forward", "deliver", "take_back", "finished", "ended")
 
 
 def watched_ports(ports: Ports, points: CrashPoints) -> Ports:
@@ -161,6 +161,10 @@ class _WatchedDelivery:
     def receipt(self, connection: Any) -> bool:
         entered: bool = self._plain("receipt", lambda: self._delivery.receipt(connection))
         return entered
+
+    def tombstone(self, connection: Any) -> bool:
+        was_delivered: bool = self._plain("tombstone", lambda: self._delivery.tombstone(connection))
+        return was_delivered
 
     def step(self, name: str, act: Callable[[str], Any]) -> Any:
         """As the delivery's own: a coroutine of an async delivery, a result of a blocking one."""

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from orderway.adapters import Ports, memory_ports, ports_for
 from orderway.app import App
-from orderway.channels.scripted import Script, ScriptedChannel
+from orderway.channels.scripted import RefundScript, Script, ScriptedChannel
 from orderway.core.money import Money
 from orderway.core.order import Order
 from orderway.errors import Unavailable
@@ -98,22 +98,30 @@ class World:
     Args:
         database: of the orders; fresh.
         script: how payers behave on the scripted channel.
+        refund_script: what becomes of refunds there.
         businesses: makes the businesses anew for each worker; given the world.
         seed: of all randomness.
 
     Attributes:
         channel: a scripted channel, called ``scripted``.
+        card: another one, called ``card``, that can hold money; each payer pays there at once.
         elsewhere: a SQLite connection in memory, for goods that are kept in another database.
         paid_outside: what users paid at the shop's own gateway.
         notes: for the scenario's own use.
     """
 
     def __init__(
-        self, database: Database, script: Script, businesses: Callable[[World], Iterable[Business[Any]]], seed: int
+        self,
+        database: Database,
+        script: Script,
+        businesses: Callable[[World], Iterable[Business[Any]]],
+        seed: int,
+        refund_script: RefundScript | None = None,
     ) -> None:
         self.clock = VirtualClock()
         self.database = database
-        self.channel = ScriptedChannel(self.clock, script)
+        self.channel = ScriptedChannel(self.clock, script, refund_script=refund_script)
+        self.card = ScriptedChannel(self.clock, name="card", asks_payer=False, holds=True)
         self.elsewhere = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self.paid_outside: list[PaidOutside] = []
         self.notes: dict[str, Any] = {}
@@ -136,6 +144,7 @@ class World:
     def close(self) -> None:
         """Release what the world holds."""
         self.channel.disconnect()
+        self.card.disconnect()
         self.elsewhere.close()
 
 
@@ -165,13 +174,15 @@ class Worker:
         self._clock = _WorkerClock(world.clock, self.points)
         self.app = App(
             watched_ports(self._ports, self.points),
-            channels=[watched_channel(world.channel, self.points)],
+            channels=[watched_channel(each, self.points) for each in (world.channel, world.card)],
+            wallets=("wallet", "points"),
             sweep=False,
             clock=self._clock,
             entropy=entropy,
             dead_after_s=DEAD_AFTER_S,
         )
-        self.app.channels["wallet"] = watched_channel(self.app.channels["wallet"], self.points)
+        for name in ("wallet", "points"):
+            self.app.channels[name] = watched_channel(self.app.channels[name], self.points)
         for business in businesses:
             self.app.register(watched_business(business, self.points))
 
@@ -193,6 +204,7 @@ class Worker:
             await self.world.channel.deliver()
             await self._hear_of_payments()
             await self.app.membership.beat()
+            await self.app.parked.match()
             await self.app.sweep()
         except Unavailable as error:  # as the App's own loops do: it will be tried again
             logger.debug("a round was cut short: %s", error)
@@ -201,7 +213,9 @@ class Worker:
         """Work on until no order is unfinished; gives up after many rounds."""
         for number in range(MOST_ROUNDS):
             await self.work()
-            due = [order.due_at_us for order in await self.orders() if not order.is_final]
+            due = [
+                order.due_at_us for order in await self.orders() if order.due_at_us is not None or not order.is_final
+            ]
             if not due:
                 return
             # Second by second at first, so that a dead worker is noticed; then from one due time to the next.

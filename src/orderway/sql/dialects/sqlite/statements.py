@@ -159,8 +159,8 @@ def _hold_orders(orders: str) -> ManyRows:
     """Rows of: id, holder, due_at_us."""
     return ManyRows(
         f"UPDATE {orders} AS o SET holder = v.column2, due_at_us = v.column3 FROM (VALUES {{rows}}) AS v"
-        # In a final stage something is due while money of it is on its way back.
-        f" WHERE o.id = v.column1 AND (o.stage NOT IN ({_FINAL}) OR o.due_at_us IS NOT NULL)"
+        # In a final stage, too, something is due while money of it is on its way back.
+        f" WHERE o.id = v.column1 AND o.due_at_us IS NOT NULL"
         f" AND {_FREE.format('v.column2')}",
         3,
     )
