@@ -104,10 +104,11 @@ class WalletChannel:
         if not charge.at_most:
             return await self._hold(charge, charge.amount)
         for _ in range(_MOST_TRIES):
+            # The balance first: were it read last, it could be missing what this key held in between.
+            balance_minor = await self._ledger.balance(charge.uid, charge.amount.currency)
             posting = await self._ledger.find(charge.uid, charge.key)
             if posting is not None:
                 return await self._held_before(charge, posting)
-            balance_minor = await self._ledger.balance(charge.uid, charge.amount.currency)
             if balance_minor <= 0:
                 return Short(f"{charge.uid!r} has nothing in {charge.amount.currency}")
             there = Money(min(balance_minor, charge.amount.amount_minor), charge.amount.currency)
