@@ -62,7 +62,7 @@ from orderway.testing.money import Truth
 from orderway.testing.report import Lives, Report
 from orderway.testing.world import Database, InMemory, Worker, World
 
-__all__ = ["Scenario", "explore", "goods_table"]
+__all__ = ["Scenario", "create_goods_table", "explore", "goods_table"]
 
 MOST_TRIES = 5
 

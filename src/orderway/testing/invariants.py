@@ -77,6 +77,8 @@ def nothing_is_kept_for_nothing(order: Order[Any]) -> Iterable[str]:
     if order.paid_minor > order.amount_minor:
         yield f"{order.id} was paid {order.paid_minor} of {order.amount_minor} minor units: {order.legs}"
     for leg in order.legs:
+        if leg.refunded_minor + leg.refunding_minor > leg.captured_minor:
+            yield f"{order.id} gives back more than it was paid: {leg}"
         if leg.state in {LegState.HELD, LegState.CLOSING} and order.stage is not Stage.STUCK:
             yield f"{order.id} is {order.stage}, and its leg {leg.number} is {leg.state}"
         if leg.state is LegState.PAID and leg.kept_minor and order.stage in _WITHOUT_MONEY:

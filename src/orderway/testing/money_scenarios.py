@@ -27,7 +27,7 @@ from orderway.core.payment import GATEWAY
 from orderway.errors import OutcomeUnknown, UsageError
 from orderway.plans import Pay
 from orderway.ports.business import Cancel, Retry, Verdict
-from orderway.testing.explorer import Scenario
+from orderway.testing.explorer import Scenario, create_goods_table
 from orderway.testing.shops import (
     GOODS,
     PRICE,
@@ -85,12 +85,19 @@ class PatientShop(SoonShop):
 
 
 class ReturnShop(SoonShop):
-    """Takes goods back by a statement that commits with the fact."""
+    """Takes goods back by statements that commit with the fact, and keeps a list of what came back."""
 
     async def take_back(self, order: Order[dict[str, Any]], delivery: Any) -> None:
-        """The goods are deleted."""
-        self.ran("taken back")
+        """The goods are deleted, and entered among what came back."""
         delivery.execute("DELETE FROM goods WHERE order_id = :id", {"id": order.id})
+        delivery.execute("INSERT INTO came_back (order_id) VALUES (:id)", {"id": order.id})
+
+
+class SilentShop(ClosingShop):
+    """Asks its channel seldom: what nobody tells it is found out when the order is to be closed."""
+
+    pay_within = timedelta(seconds=8)
+    query_every = timedelta(seconds=60)
 
 
 class ReturnByTransactionShop(TransactionShop):
@@ -280,6 +287,20 @@ async def pays_after_it_was_closed(worker: Worker) -> None:
 # ---- what the runs are judged by
 
 
+def create_came_back(world: World) -> None:
+    """The tables of ``ReturnShop``."""
+    create_goods_table(world)
+    world.database.execute("CREATE TABLE came_back (order_id TEXT NOT NULL)")
+
+
+def taken_back_once(world: World) -> Iterable[str]:
+    """What ``ReturnShop`` took back came back once, and its money went back."""
+    back = world.database.execute("SELECT order_id FROM came_back")
+    if len(back) != 1:
+        yield f"goods were taken back {len(back)} times"
+    yield from gave_back(990)(world)
+
+
 def gave_back(*minor: int) -> Callable[[World], Iterable[str]]:
     """The scripted channel gave back these amounts, each once."""
 
@@ -380,6 +401,14 @@ MONEY_SCENARIOS: tuple[Scenario, ...] = (
         expect=frozenset({Stage.REFUNDED}), check=gave_back(300, 690),
     ),
     scenario(
+        "refunds that ask for too much", SoonShop,
+        then(buys("wallet", wallet=990, points=0), refund(600, "r1"), refund(600, "r2"), finished=True),
+    ),
+    scenario(
+        "paid in silence, just before it is closed", SilentShop, buys("scripted", wallet=0, points=0, seconds=10),
+        script=_whole(PaysLater(after=timedelta(seconds=5), notices=())),
+    ),
+    scenario(
         "refund over three legs", SoonShop,
         then(buys(PARTS), refund(700, "r1", by="ratio"), refund(290, "r2"), finished=True),
         script=_rest(PaysLater()), most_charges=3, expect=frozenset({Stage.REFUNDED}),
@@ -407,7 +436,7 @@ MONEY_SCENARIOS: tuple[Scenario, ...] = (
     ),
     scenario(
         "cancelled after delivery", ReturnShop, then(PAID, cancel), expect=frozenset({Stage.REFUNDED}),
-        check=gave_back(990),
+        prepare=create_came_back, check=taken_back_once,
     ),
     scenario(
         "taken back by transaction", ReturnByTransactionShop, then(PAID, cancel), expect=frozenset({Stage.REFUNDED}),
