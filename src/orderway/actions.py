@@ -27,6 +27,7 @@ from orderway.operations import (
 from orderway.orders import business_of, check_texts
 from orderway.outside import Outside
 from orderway.ports.channel import Captured
+from orderway.ports.parking import ParkedPayment
 from orderway.ports.store import Query
 
 __all__ = ["Actions", "Done"]
@@ -193,15 +194,11 @@ class Actions(Outside):
         """
         self._check_said(actor, reason)
         ids.check_order_id(order_id)
-        found = [
-            parked
-            for parked in await self.ports.parking.list(None, 1000)
-            if (parked.channel, parked.reference) == (channel, reference)
-        ]
-        if not found:
+        parked = await self._find_parked(channel, reference)
+        if parked is None:
             raise InvalidValue(f"no payment {reference!r} of {channel} is parked: see parked_payments")
-        stamp = self.recorder.stamp(actor, reason, cause=found[0].cause)
-        parked = found[0]
+        stamp = self.recorder.stamp(actor, reason, cause=parked.cause)
+        # Neither its key nor its payer counts: that it belongs to this order is what the operator says.
         payment = Payment(parked.channel, parked.amount, parked.reference)
         order = await self._record_payment(order_id, payment, stamp)
         await self.ports.parking.release(channel, reference)
@@ -229,6 +226,15 @@ class Actions(Outside):
             page_of = query.following(page.next)
 
     # ---- inside ---------------------------------------------------------------------------------------------------
+
+    async def _find_parked(self, channel: str, reference: str) -> ParkedPayment | None:
+        after: tuple[str, str] | None = None
+        while page := await self.ports.parking.list(after, 1000):
+            for parked in page:
+                if (parked.channel, parked.reference) == (channel, reference):
+                    return parked
+            after = (page[-1].channel, page[-1].reference)
+        return None
 
     async def _done(self, order: Order[Any], act: Act, *, dry_run: bool) -> Done:
         if dry_run:

@@ -29,7 +29,7 @@ from orderway.membership import Membership
 from orderway.orders import business_of, check_business, check_id, check_texts, check_uid, created_fact
 from orderway.parked import Parked
 from orderway.payments import Payments, payer_details
-from orderway.plans import Pay, plan_legs
+from orderway.plans import Pay, check_channel, plan_legs
 from orderway.ports.business import Business
 from orderway.ports.channel import Channel
 from orderway.ports.clock import Clock
@@ -92,6 +92,7 @@ class App(Actions):
             name: WalletChannel(self.ports.ledger, self.clock, name=name) for name in wallets
         }
         for channel in channels:
+            check_channel(channel)
             if channel.name in self.channels or channel.name == GATEWAY:
                 raise ConfigError(f"two channels are called {channel.name!r}; each needs a name of its own")
             self.channels[channel.name] = channel

@@ -171,16 +171,20 @@ class Delivery:
 
     def find_step(self, name: str) -> tuple[bool, Any]:
         """Whether a step is done, and its result."""
-        done = self._run.order.steps.get(name)
+        done = self._run.order.steps.get(self._step_name(name))
         return done is not None, None if done is None else json.loads(done)
 
     async def record_step(self, name: str, result: Any) -> None:
         """Remember that a step is done, with its result."""
         run = self._run
         data = run.order.data  # the hook still has this object in its hands, and may go on changing it
-        fact = StepDone(step=name, result=compact_json(result))
+        fact = StepDone(step=self._step_name(name), result=compact_json(result))
         await run.record(lambda _: (fact,))
         run.order._data = data
+
+    def _step_name(self, name: str) -> str:
+        """A step's name among the order's steps: taking back may have steps that are called as those of delivering."""
+        return name if self.fact is Delivered else f"take_back {name}"
 
     def facts(self) -> Sequence[Fact]:
         """What follows when the hook has returned."""

@@ -20,6 +20,7 @@ _STUCK = frozenset({Stage.FAILING, Stage.STUCK})
 _UNPAID_ENDS = frozenset(
     {Stage.CANCELLING, Stage.CANCELLED, Stage.REJECTING, Stage.REJECTED, Stage.CLOSING, Stage.CLOSED}
 )
+_DECIDED = frozenset({"by_operator", "by_business"})
 _MAY_BE_PAID = frozenset(
     {LegState.PLANNED, LegState.PENDING, LegState.UNKNOWN, LegState.CLOSING, LegState.CLOSED, LegState.DECLINED}
 )
@@ -110,7 +111,12 @@ def _fits(leg: Leg, payment: Payment) -> bool:
 
 
 def _can_reopen(order: Order[Any], leg: Leg) -> bool:
-    """True once nothing else of the order is still being closed: a new attempt waits for the end of the old one."""
+    """True unless somebody decided that the order shall end, or something else of it is still being closed.
+
+    A new attempt waits for the end of the old one.
+    """
+    if order.why in _DECIDED:
+        return False
     return all(other.state is not LegState.CLOSING for other in order.legs if other is not leg) and not order.refunds
 
 

@@ -38,11 +38,11 @@ from orderway.errors import (
     KeyReused,
     RefundExceedsPayment,
     Unavailable,
-    UsageError,
 )
 from orderway.odd import Deadlines
 from orderway.ports.business import Business
 from orderway.ports.channel import DisputeNotification, Refused, Returned
+from orderway.recorder import WINDING_UP
 from orderway.settling import all_refunded, rest_to_refund, returned
 
 __all__ = [
@@ -97,7 +97,7 @@ def cancel_facts(order: Order[Any], business: Business[Any] | None, reason: str,
             order_id=order.id,
         )
     if delivered and business is not None and not business.overrides("take_back"):
-        raise UsageError(
+        raise IllegalTransition(
             f"order {order.id} is {stage}, and {type(business).__name__} has no take_back hook: its goods cannot be "
             "taken back. Write the hook, or give money back with refund, which leaves the goods where they are",
             order_id=order.id,
@@ -132,24 +132,27 @@ def refund_facts(
     if before:
         _check_same(order, amount, before, leg)
         return ()
-    shares = _shares(order, amount, by, leg)
-    requests = [
+    requests = _requests(order, _shares(order, amount, by, leg), key, until)
+    left_minor = sum(refundable_worth_minor(order, leg) for leg in order.legs)
+    if order.stage is Stage.PAID and left_minor and left_minor == sum(request.worth_minor for request in requests):
+        # All of the money before the goods: then the goods shall not follow.
+        return (Revoked(why="refunded", deadline_at_us=until.deliver_us), *requests)
+    return requests
+
+
+def _requests(order: Order[Any], shares: Sequence[Share], key: str, until: Deadlines) -> Sequence[RefundRequested]:
+    return [
         RefundRequested(
             refund=len(order.refunds) + nth,
-            leg=share.number,
+            leg=leg.number,
             amount_minor=amount_minor,
             worth_minor=worth_minor,
             key=key,
             why="requested",
             deadline_at_us=until.refund_us,
         )
-        for nth, (share, amount_minor, worth_minor) in enumerate(shares, start=1)
+        for nth, (leg, amount_minor, worth_minor) in enumerate(shares, start=1)
     ]
-    left_minor = sum(refundable_worth_minor(order, leg) for leg in order.legs)
-    if order.stage is Stage.PAID and left_minor and left_minor == sum(request.worth_minor for request in requests):
-        # All of the money before the goods: then the goods shall not follow.
-        return (Revoked(why="refunded", deadline_at_us=until.deliver_us), *requests)
-    return requests
 
 
 def _shares(
@@ -263,7 +266,7 @@ def resume_facts(order: Order[Any], until: Deadlines) -> Sequence[Fact]:
     ]
     if order.stage in _STUCK:
         facts.append(Resumed(deadline_at_us=until.pay_us if order.resume_stage is Stage.CREATED else until.deliver_us))
-        if order.resume_stage in _UNDONE:
+        if order.resume_stage in WINDING_UP:  # also what was refused before: a person has asked for it again
             facts += rest_to_refund(order, until.refund_us, again=True)
     if not facts:
         raise IllegalTransition(

@@ -67,7 +67,8 @@ class Paying:
     async def after_asking(self, run: Run, leg: Leg, outcome: Outcome | None) -> Move:
         """What a channel's answer means for the order."""
         business, number = run.business, leg.number
-        pause_us = max(0, min(business.query_every // MICROSECOND, run.remaining_us))
+        pause_us = self.payments.pause_us(leg.channel, run.order, business, run.now_us)
+        pause_us = max(0, min(pause_us, run.remaining_us))
         match outcome:
             case Captured(amount, reference):
                 return self.paid(run, leg, Payment(leg.channel, amount, reference, run.order.payment_key(leg)))

@@ -15,7 +15,8 @@ from orderway.core.order import Order, Stage
 from orderway.core.payment import GATEWAY, Leg, LegState, Refund, RefundState
 from orderway.core.text import storable
 from orderway.errors import ConfigError, Declined, InvalidValue, Unavailable
-from orderway.orders import DATA_CHARACTERS, check_text
+from orderway.orders import DATA_CHARACTERS, MICROSECOND, check_text
+from orderway.ports.business import Business
 from orderway.ports.channel import (
     Channel,
     Charge,
@@ -83,6 +84,18 @@ class Payments:
 
     def __init__(self, channels: Mapping[str, Channel]) -> None:
         self.channels = channels
+
+    def pause_us(self, channel: str, order: Order[Any], business: Business[Any], now_us: int) -> int:
+        """How long to wait before this channel is asked again about a result that it owes for an order."""
+        schedule = self.channels[channel].query_after if channel in self.channels else ()
+        if not schedule:
+            return business.query_every // MICROSECOND
+        next_us, elapsed_us = 0, now_us - order.updated_at_us
+        for delay in schedule:
+            next_us += delay // MICROSECOND
+            if next_us > elapsed_us:
+                return next_us - elapsed_us
+        return schedule[-1] // MICROSECOND
 
     async def ask(self, order: Order[Any], leg: Leg) -> Outcome | None:
         """Ask an open leg's channel for its money, or what became of it; None where the outcome is unknown."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,14 @@ from orderway.core.payment import GATEWAY, Leg
 from orderway.errors import ConfigError, InvalidValue
 from orderway.ports.channel import Channel
 
-__all__ = ["Pay", "check_known", "plan_legs"]
+__all__ = ["Pay", "check_channel", "check_known", "plan_legs"]
+
+
+_NAME = re.compile(r"[a-z0-9_]{1,32}")
+_PARTS = (
+    *("name", "asks_payer", "query_after", "holds"),
+    *("charge", "hold", "capture", "query", "close", "refund", "query_refund", "verify"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +115,21 @@ def _worth(part: Pay, price: Money) -> int:
 
 def _can_hold(channel: str, channels: Mapping[str, Channel]) -> bool:
     return channel != GATEWAY and channels[channel].holds
+
+
+def check_channel(channel: Channel) -> None:
+    """Refuse a channel that lacks what the port asks for, before anybody pays through it.
+
+    Raises:
+        ConfigError: names what is missing.
+    """
+    missing = sorted(name for name in _PARTS if not hasattr(channel, name))
+    if missing:
+        raise ConfigError(
+            f"channel {getattr(channel, 'name', channel)!r} has no {', '.join(missing)}: see ports.channel"
+        )
+    if not _NAME.fullmatch(channel.name):
+        raise ConfigError(f"a channel is called {channel.name!r}: 1 to 32 of a-z, 0-9 and _ are allowed")
 
 
 def check_known(channel: str, channels: Mapping[str, Channel]) -> None:

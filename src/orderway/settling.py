@@ -31,7 +31,7 @@ from orderway.moves import Move
 from orderway.odd import Payment, payment_facts
 from orderway.payments import Payments
 from orderway.ports.channel import Captured, ClosedThere, Pending, Refused, Returned
-from orderway.recorder import MICROSECOND, Decide, Recorder
+from orderway.recorder import Decide, Recorder
 from orderway.run import Run
 
 __all__ = ["Settling", "all_refunded", "rest_to_refund"]
@@ -124,12 +124,14 @@ class Settling:
                 until = self.recorder.deadlines(order)
                 return lambda order: payment_facts(order, payment, run.business, until)
             case _:
-                return Move(wait_us=run.business.query_every // MICROSECOND, error=f"{leg.channel} did not close yet")
+                pause_us = self.payments.pause_us(leg.channel, order, run.business, run.now_us)
+                return Move(wait_us=pause_us, error=f"{leg.channel} did not close yet")
 
     async def _refund(self, run: Run, refund: Refund) -> Decide | Move:
         number, leg = refund.number, run.order.legs[refund.leg]
         left_us = refund.deadline_at_us - run.now_us
-        pause_us = min(run.business.query_every // MICROSECOND, max(left_us, 0))
+        pause_us = self.payments.pause_us(leg.channel, run.order, run.business, run.now_us)
+        pause_us = min(pause_us, max(left_us, 0))
         if leg.channel == GATEWAY:
             if left_us > 0:
                 return Move(wait_us=left_us, error=f"refund {number} is yours to pay: tell it by record_refund")

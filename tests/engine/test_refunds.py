@@ -220,3 +220,31 @@ async def test_points_go_back_in_proportion_and_the_last_part_takes_the_rest(wor
         order = await settled(world, app, order)
         assert (await app.wallet.balance("ann", "POINTS")).amount_minor == points
     assert order.stage is Stage.REFUNDED
+
+
+async def test_resuming_a_failed_take_back_sends_no_money_before_the_goods_are_back(world: World) -> None:
+    shop = Returnable()
+    shop.fail = {"take_back": 10_000}
+    app = await world.app(shop)
+    order = await finished(world, app)
+    await app.cancel(order.id, **WHO)
+    await settled(world, app, order)
+    order = await app.resume(order.id, **WHO)
+    assert (order.stage, order.refunds) == (Stage.RETURNING, ())
+
+
+async def test_steps_of_taking_back_are_steps_of_their_own(world: World) -> None:
+    done = []
+
+    class Stepwise(Shop):
+        async def deliver(self, order: Order[Any], delivery: Any) -> None:
+            done.append(await delivery.step("ship", lambda key: key))
+
+        async def take_back(self, order: Order[Any], delivery: Any) -> None:
+            done.append(await delivery.step("ship", lambda key: key))
+
+    app = await world.app(Stepwise())
+    order = await finished(world, app)
+    await app.cancel(order.id, **WHO)
+    await settled(world, app, order)
+    assert done == [f"{order.id}-d-ship", f"{order.id}-t-ship"]

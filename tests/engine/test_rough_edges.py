@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from world import PRICE, Shop, World
 
-from orderway import App, Business, ConfigError, Money, Order, Query, RetryIn, Stage
+from orderway import App, Business, ConfigError, Money, Order, Query, RetryIn, ScriptedChannel, Stage
+from orderway.channels.scripted import NeverPays
 from orderway.channels.wallet import WalletChannel
 from orderway.core.text import fitting_reference, storable
 from orderway.errors import InvalidValue, Unavailable
@@ -232,3 +233,29 @@ async def test_find_and_overview(world: World, shop: Shop) -> None:
     assert await app.find(app.new_order_id(1, "alice")) is None
     await world.clock.advance(shop.pay_within.total_seconds() - 1)
     assert (await other.overview())["unserved"] == {}
+
+
+async def test_a_channel_that_lacks_something_is_refused_at_once(world: World) -> None:
+    class Half:
+        name = "half"
+        asks_payer = True
+
+    with pytest.raises(ConfigError, match="'half' has no capture, charge"):
+        App(channels=[Half()])  # type: ignore[list-item] # what a user's own channel may look like
+    with pytest.raises(ConfigError, match="a-z"):
+        App(channels=[ScriptedChannel(world.clock, name="Not So")])
+
+
+async def test_a_channel_is_asked_on_its_own_schedule(world: World, shop: Shop) -> None:
+    seconds = [timedelta(seconds=1), timedelta(seconds=4), timedelta(seconds=10)]
+    world.channel = ScriptedChannel(world.clock, {1999: NeverPays()}, query_after=seconds)
+    app = await world.app(shop, sweep=False)
+    order = await app.forward(await app.create(1, "ann", amount=PRICE, pay="scripted"))
+    waits = []
+    for _ in range(4):
+        due_at_us = (await app.get(order.id)).due_at_us
+        assert due_at_us is not None
+        waits.append((due_at_us - world.clock.now_us()) // 1_000_000)
+        await world.clock.advance(waits[-1])
+        await app.sweep()
+    assert waits == [1, 4, 10, 10]

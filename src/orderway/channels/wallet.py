@@ -11,8 +11,9 @@ The end of a hold has one key of its own, for both of its ends: ``house:held`` -
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import NoReturn
 
 from orderway.core.money import Money
@@ -61,6 +62,7 @@ class WalletChannel:
     """
 
     asks_payer = False
+    query_after: Sequence[timedelta] = ()
     holds = True
 
     def __init__(self, ledger: Ledger, clock: Clock, *, name: str = "wallet") -> None:

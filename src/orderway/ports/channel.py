@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal, Protocol
 
 from orderway.core.money import Money
@@ -193,6 +194,14 @@ class Channel(Protocol):
 
     asks_payer: bool
     """True where the payer pays on the channel's side: charging gives ``Pending`` and a notification follows."""
+
+    @property
+    def query_after(self) -> Sequence[timedelta]:
+        """When it is asked for a result that it owes, if nobody tells.
+
+        So long after the order changed last, then so long after that, and so on; the last one stands for all further
+        ones. Empty: as ``Business.query_every`` says.
+        """
 
     holds: bool
     """True where money can be put aside first and taken later: ``hold``, then ``capture`` or ``close``."""

@@ -76,6 +76,7 @@ class ScriptedChannel:
         name: what legs call it.
         asks_payer: whether the payer pays on the channel's side.
         holds: whether money can be put aside first, as on a card.
+        query_after: when it is asked for a result that it owes: see ``Channel``.
         redeliver_after: when a notification is sent again that the receiver could not take.
     """
 
@@ -93,11 +94,13 @@ class ScriptedChannel:
         name: str = "scripted",
         asks_payer: bool = True,
         holds: bool = False,
+        query_after: Sequence[timedelta] = (),
         redeliver_after: timedelta = timedelta(seconds=1),
     ) -> None:
         self.name = name
         self.asks_payer = asks_payer
         self.holds = holds
+        self.query_after = query_after
         self.notify = notify
         self.script: Script = {} if script is None else script
         self.default: Behaviour = PaysAtOnce() if default is None else default

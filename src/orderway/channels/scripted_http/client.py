@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -56,6 +57,7 @@ class ScriptedHttpChannel:
     ) -> None:
         self.name = name
         self.asks_payer = asks_payer
+        self.query_after: tuple[timedelta, ...] = ()
         self.holds = holds
         self._seal = Seal(secret, name)
         # Nothing from the environment: a proxy that is set there is not meant for a server on this machine.
