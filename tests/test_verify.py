@@ -123,23 +123,23 @@ DAMAGES = {
     ),
     "never due: nobody will look at it again": "UPDATE ow_orders_0 SET due_at_us = NULL WHERE id = :waiting",
     "and still due or held": "UPDATE ow_orders_0 SET holder = 7 WHERE id = :free",
-    "its legs ask for 7 minor units, its price is 1250": (
+    "its leg 0 asks for 7 minor units, and counts for 1250 of the price": (
         "UPDATE ow_legs_0 SET amount_minor = 7 WHERE order_id = :waiting"
     ),
     "are not numbered from 0 on": "UPDATE ow_legs_0 SET number = 4 WHERE order_id = :waiting",
-    "the amounts of its leg 0 contradict each other": (
+    "its leg 0 has amounts that contradict each other": (
         "UPDATE ow_legs_0 SET refunded_minor = 1251 WHERE order_id = :paid"
     ),
     "0 of 1250 minor units are paid": "UPDATE ow_legs_0 SET state = 'planned' WHERE order_id = :paid",
     "its leg 0 is paid with another amount": "UPDATE ow_legs_0 SET captured_minor = 1 WHERE order_id = :paid",
-    "the ledger has 0 of CNY under {paid}-0-1": "UPDATE ow_lines_0 SET key = 'x' WHERE key = :paid || '-0-1'",
-    "order {rejected} is rejected and its leg 0 is closed, yet the wallet of its user paid 1250": (
+    "the ledger has 0 paid and 0 held in CNY under {paid}-0-1": "UPDATE ow_lines_0 SET key = 'x' WHERE key = :paid || '-0-1'",
+    "leg 0 is closed, with 0 paid and 0 held in minor units of CNY; the ledger has 1250 paid and 0 held in CNY under {rejected}": (
         "UPDATE ow_lines_0 SET account = 'wallet', amount_minor = -1250 WHERE number = 0 AND key = :rejected || '-0-1'"
     ),
     "the books in CNY do not balance: all accounts together hold 5 minor units": (
         "UPDATE ow_accounts_0 SET balance_minor = balance_minor + 5"
     ),
-    "a payment is there without its order": "DELETE FROM ow_orders_0 WHERE id = :paid",
+    "there is no order {paid}: money without its order": "DELETE FROM ow_orders_0 WHERE id = :paid",
     "a row is damaged": "UPDATE ow_orders_0 SET stage = 'nowhere' WHERE id = :free",
 }
 

@@ -1,4 +1,4 @@
-"""Verification: does every row agree with its journal, every payment with its order, every wallet with the ledger?
+"""Verification: does every row agree with its journal, and all money of orders with the ledger?
 
 Reads only, page by page, beside a running shop: an order that moves while it is looked at is looked at again.
 """
@@ -6,7 +6,6 @@ Reads only, page by page, beside a running shop: an order that moves while it is
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,10 +15,11 @@ from orderway.checkpoint import Checkpoint, CheckpointWriter, Mark
 from orderway.core import journal
 from orderway.core.journal import Entry
 from orderway.core.order import Order, Stage
-from orderway.core.payment import Leg, LegState
+from orderway.core.payment import Leg, LegState, RefundState
 from orderway.errors import IllegalTransition, InvalidValue, OrderNotFound
-from orderway.ports.ledger import SALES, WALLET, Ledger
+from orderway.ports.ledger import Ledger
 from orderway.ports.store import Query, Store
+from orderway.verify_ledger import books_problems, compare_with_ledger, settled_books, stray_postings
 
 __all__ = ["Progress", "Report", "compare", "verify"]
 
@@ -29,9 +29,13 @@ Progress = Callable[[int, int], None]
 MOST_SENTENCES = 1000
 _PAGE = 200
 _MOST_READS = 10
-_MOVING = frozenset({Stage.CREATED, Stage.FAILING, Stage.STUCK})
-_UNPAID = frozenset({Stage.CANCELLING, Stage.CANCELLED, Stage.REJECTING, Stage.REJECTED, Stage.CLOSING, Stage.CLOSED})
-_PAID = frozenset({Stage.PAID, Stage.DELIVERED, Stage.FINISHED})
+_PRICE_PAID = frozenset(
+    {
+        *(Stage.PAID, Stage.DELIVERED, Stage.FINISHED, Stage.DISPUTED),
+        *(Stage.RETURNING, Stage.REFUNDING, Stage.REFUNDED),
+    }
+)
+_WITHOUT_MONEY = frozenset({Stage.CANCELLED, Stage.REJECTED, Stage.CLOSED, Stage.REFUNDED})
 _UNREADABLE = (IllegalTransition, ValueError, KeyError, TypeError, AttributeError)
 """What decoding raises for stored text that is not as we write it."""
 
@@ -44,7 +48,8 @@ class Report:
         orders: how many orders were checked.
         entries: how many journal entries.
         erased: how many orders whose private parts were erased; their data cannot be compared.
-        in_flight: payments taken from a wallet whose order does not say so yet; the next sweep records them.
+        in_flight: what the ledger has moved and its order does not know of yet; the next sweep records it.
+        postings: how many postings of the ledger moved money of orders.
         compared: how many marks of a checkpoint were compared.
         findings: what is wrong, in sentences, at most ``MOST_SENTENCES`` of them.
         found: how many things are wrong; 0 when all is well.
@@ -55,6 +60,7 @@ class Report:
     entries: int = 0
     erased: int = 0
     in_flight: int = 0
+    postings: int = 0
     compared: int = 0
     findings: list[str] = field(default_factory=list)
     found: int = 0
@@ -69,14 +75,13 @@ class Report:
 
 @dataclass(slots=True)
 class _Checked:
-    """What was seen of one order. ``sold`` is what its wallet payments amount to, by currency."""
+    """What was seen of one order."""
 
     order: Order[Any]
     entries: Sequence[Entry] = ()
     problems: list[str] = field(default_factory=list)
     erased: bool = False
     in_flight: int = 0
-    sold: Counter[str] = field(default_factory=Counter)
 
 
 async def verify(
@@ -101,8 +106,6 @@ async def verify(
     """
     report = Report()
     total = sum((await store.overview(now_us))["by_status"].values())
-    sales_before = _sales(await ledger.trial_balance())
-    sold: Counter[str] = Counter()
     after: str | None = None
     while True:
         try:
@@ -112,14 +115,13 @@ async def verify(
             return report
         for checked in await asyncio.gather(*(_check(store, ledger, order) for order in page.orders)):
             _take(report, checked)
-            sold.update(checked.sold)
             if checkpoint is not None:
                 checkpoint.add(Mark(checked.order.id, checked.order.version, checked.order.digest))
         progress(report.orders, max(total, report.orders))
         after = page.next
         if after is None:
             break
-    await _check_books(report, ledger, sales_before, sold)
+    await _check_books(report, store, ledger)
     return report
 
 
@@ -184,9 +186,9 @@ async def _check_once(store: Store, ledger: Ledger, order: Order[Any]) -> _Check
         checked.problems.append(f"order {order.id} has no journal")
     else:
         _check_journal(checked)
-    for leg in order.legs:
-        if leg.channel == WALLET:
-            await _check_wallet_leg(ledger, checked, leg)
+    seen = await compare_with_ledger(ledger, order)
+    checked.problems += seen.problems
+    checked.in_flight = seen.in_flight
     return checked
 
 
@@ -210,86 +212,56 @@ def _row_problems(order: Order[Any]) -> Iterator[str]:
         yield f"order {order.id} is {order.stage}, and never due: nobody will look at it again"
     if [leg.number for leg in order.legs] != list(range(len(order.legs))):
         yield f"order {order.id}: its legs are not numbered from 0 on"
-    asked = sum(leg.amount_minor for leg in order.legs)
-    if asked != order.amount_minor:
-        yield f"order {order.id}: its legs ask for {asked} minor units, its price is {order.amount_minor}"
-    if order.stage in _PAID and order.paid_minor != order.amount_minor:
+    if order.stage in _PRICE_PAID and order.paid_minor != order.amount_minor:
         yield f"order {order.id} is {order.stage}, and {order.paid_minor} of {order.amount_minor} minor units are paid"
-    if order.stage in _UNPAID and order.paid_minor:
-        yield f"order {order.id} is {order.stage}, and {order.paid_minor} minor units were paid"
+    if order.stage is Stage.CREATED and (reach := _within_reach(order)) < order.amount_minor:
+        yield f"order {order.id}: its legs come to {reach} minor units at most, its price is {order.amount_minor}"
+    if order.stage in _WITHOUT_MONEY and order.is_final and not order.is_wound_up:
+        yield f"order {order.id} is {order.stage}, and money of its price is still with us or still to come"
     for leg in order.legs:
-        back = leg.refunded_minor + leg.refunding_minor
-        signs = min(leg.refunded_minor, leg.refunding_minor) >= 0
-        if not (signs and back <= leg.captured_minor <= leg.authorized_minor):
-            yield f"order {order.id}: the amounts of its leg {leg.number} contradict each other"
-        if leg.state is LegState.PAID and leg.captured_minor != leg.amount_minor:
-            yield f"order {order.id}: its leg {leg.number} is paid with another amount than was asked for"
+        yield from _leg_problems(order, leg)
+    for number, refund in enumerate(order.refunds, start=1):
+        if refund.number != number or order.find_leg(refund.leg) is None:
+            yield f"order {order.id}: its refund {refund.number} of leg {refund.leg} stands in place {number}"
 
 
-async def _check_wallet_leg(ledger: Ledger, checked: _Checked, leg: Leg) -> None:
-    """Compare what a leg says with what the ledger has under its key."""
-    order = checked.order
-    key = leg.reference if leg.state is LegState.UNEXPECTED else order.payment_key(leg)
-    posting = await ledger.find(order.uid, key)
-    taken = -sum(line.amount_minor for line in posting.lines if line.account == WALLET) if posting else 0
-    currency = posting.currency if posting else leg.currency
-    twice = leg.state is LegState.UNEXPECTED and any(key == order.payment_key(other) for other in order.legs)
-    if taken and not twice:  # what came under the key of another leg is counted there
-        checked.sold[currency] += taken
-    if leg.captured_minor:
-        if (taken, currency) != (leg.captured_minor, leg.currency):
-            checked.problems.append(
-                f"order {order.id}: its leg {leg.number} has {leg.captured_minor} minor units of {leg.currency} from"
-                f" the wallet, the ledger has {taken} of {currency} under {key}"
-            )
-    elif taken and not any(other.captured_minor and other.reference == key for other in order.legs):
-        if order.stage in _MOVING and leg.is_open:
-            checked.in_flight += 1
-        else:
-            checked.problems.append(
-                f"order {order.id} is {order.stage} and its leg {leg.number} is {leg.state}, yet the wallet of its user"
-                f" paid {taken} minor units of {currency} under {key}"
-            )
+def _within_reach(order: Order[Any]) -> int:
+    """What an order can still come to: paid, held, and open; of several open amounts, each may be the whole rest."""
+    in_hand = order.amount_minor - order.missing_minor
+    fixed = sum(leg.worth_minor for leg in order.legs if leg.is_open and not leg.at_most)
+    return in_hand + fixed + max((leg.worth_minor for leg in order.legs if leg.is_open and leg.at_most), default=0)
+
+
+def _leg_problems(order: Order[Any], leg: Leg) -> Iterator[str]:
+    """What is wrong with the amounts of a leg, beside themselves and beside the refunds of it."""
+    what = f"order {order.id}: its leg {leg.number}"
+    back = leg.refunded_minor + leg.refunding_minor
+    signs = min(leg.refunded_minor, leg.refunding_minor) >= 0
+    if not (signs and back <= leg.captured_minor <= leg.authorized_minor):
+        yield (
+            f"{what} has amounts that contradict each other: {leg.authorized_minor} authorized, {leg.captured_minor}"
+            f" captured, {leg.refunding_minor} going back, {leg.refunded_minor} gone back"
+        )
+    if leg.state is LegState.PAID and leg.captured_minor != leg.amount_minor:
+        yield f"{what} is paid with another amount than was asked for"
+    if leg.currency == order.currency and leg.worth_minor not in {0, leg.amount_minor}:
+        yield f"{what} asks for {leg.amount_minor} minor units, and counts for {leg.worth_minor} of the price"
+    refunds = [refund for refund in order.refunds if refund.leg == leg.number]
+    returned = sum(refund.amount_minor for refund in refunds if refund.state is RefundState.RETURNED)
+    going = sum(refund.amount_minor for refund in refunds if refund.is_live or refund.state is RefundState.STUCK)
+    # A lost dispute takes money without a refund.
+    if leg.refunding_minor != going or leg.refunded_minor < returned:
+        yield (
+            f"{what} says that {leg.refunding_minor} minor units go back and {leg.refunded_minor} went back; of its"
+            f" refunds {going} go back and {returned} went back"
+        )
 
 
 # ---- the books ------------------------------------------------------------------------------------------------------
 
 
-async def _check_books(
-    report: Report, ledger: Ledger, sales_before: Mapping[str, int], sold: Mapping[str, int]
-) -> None:
-    report.books = await _settled_books(ledger)
-    for currency, accounts in sorted(report.books.items()):
-        if total := sum(accounts.values()):
-            report.add(f"the books in {currency} do not balance: all accounts together hold {total} minor units, not 0")
-    # Sales only grow. What was counted order by order lies between what they were before and what they are after; in
-    # a shop at rest these are the same figure.
-    after = _sales(report.books)
-    for currency in sorted({*sales_before, *after, *sold}):
-        counted, least, most = sold.get(currency, 0), sales_before.get(currency, 0), after.get(currency, 0)
-        if not least <= counted <= most:
-            report.add(
-                f"{SALES} holds {most} minor units of {currency}, and the orders paid from wallets add up to {counted}:"
-                " a payment is there without its order, or an order without its payment"
-            )
-
-
-async def _settled_books(ledger: Ledger) -> Mapping[str, Mapping[str, int]]:
-    """The trial balance; read again while a wrong sum changes: it was only a posting made between two reads."""
-    books = await ledger.trial_balance()
-    for _ in range(_MOST_READS):
-        wrong = _sums(books)
-        if not any(wrong.values()):
-            break
-        books = await ledger.trial_balance()
-        if _sums(books) == wrong:
-            break
-    return books
-
-
-def _sums(books: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
-    return {currency: sum(accounts.values()) for currency, accounts in books.items()}
-
-
-def _sales(books: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
-    return {currency: accounts.get(SALES, 0) for currency, accounts in books.items()}
+async def _check_books(report: Report, store: Store, ledger: Ledger) -> None:
+    report.postings, strays = await stray_postings(store, ledger)
+    report.books = await settled_books(ledger)
+    for problem in (*strays, *books_problems(report.books)):
+        report.add(problem)
