@@ -317,7 +317,8 @@ def gave_back_if_closed(minor: int) -> Callable[[World], Iterable[str]]:
 
     def check(world: World) -> Iterable[str]:
         delivered = world.database.execute("SELECT order_id FROM goods")
-        return gave_back(*([] if delivered else [minor]))(world)
+        went_back = world.channel.taken() and not delivered
+        return gave_back(*([minor] if went_back else []))(world)
 
     return check
 
