@@ -132,7 +132,7 @@ DAMAGES = {
     ),
     "0 of 1250 minor units are paid": "UPDATE ow_legs_0 SET state = 'planned' WHERE order_id = :paid",
     "its leg 0 is paid with another amount": "UPDATE ow_legs_0 SET captured_minor = 1 WHERE order_id = :paid",
-    "the ledger has 0 paid and 0 held in CNY under {paid}": "UPDATE ow_lines_0 SET key = 'x' WHERE key = :paid || '-0-1'",
+    "the ledger has 0 paid and 0 held in CNY under": "UPDATE ow_lines_0 SET key = 'x' WHERE key = :paid || '-0-1'",
     "leg 0 is closed, with 0 paid and 0 held in minor units of CNY; the ledger has 1250 paid": (
         "UPDATE ow_lines_0 SET account = 'wallet', amount_minor = -1250 WHERE number = 0 AND key = :rejected || '-0-1'"
     ),
