@@ -1,9 +1,10 @@
 """How long until the orders of a killed process are taken up by another one.
 
-    python -m bench.takeover [--kills N] [--orders M] [--json FILE]
+    python -m bench.takeover [--kills N] [--orders M] [--callers C] [--json FILE]
 
 Two processes share one SQLite file with the settings that an ``App`` has by default. The one holds M orders in the
-middle of their delivery and is killed with SIGKILL; the other one is alive, idle and sweeping. For each order, the time
+middle of their delivery and is killed with SIGKILL; the other one is alive and sweeping, idle or with C callers of its
+own who order as fast as they are served. For each order, the time
 from the kill until the other process runs its ``deliver`` hook is measured, on the machine's monotonic clock, which all
 processes share. Each kill has a file of its own. Required: p99 of all orders at most 5 s.
 """
@@ -69,19 +70,39 @@ async def hold(url: str, orders: int) -> None:
         await asyncio.gather(*tasks)
 
 
-async def take_up(url: str) -> None:
-    """Sweep until the input is closed."""
+class Busy(Business[dict[str, Any]]):
+    """What the callers of the process that stays order meanwhile."""
+
+    order_type = 2
+
+    async def deliver(self, order: Order[Any], delivery: Any) -> None:
+        """Nothing is to be handed over."""
+
+
+async def take_up(url: str, callers: int) -> None:
+    """Sweep until the input is closed, and serve so many callers meanwhile."""
     app = App(url)
     app.register(Taken())
+    app.register(Busy())
+
+    async def call() -> None:
+        while True:
+            await app.forward(await app.create(2, "busy"))
+
     async with app:
+        calling = [asyncio.create_task(call()) for _ in range(callers)]
         print("alive", flush=True)
         await asyncio.to_thread(sys.stdin.read)
+        for task in calling:
+            task.cancel()
+        await asyncio.gather(*calling, return_exceptions=True)
 
 
-def start(role: str, url: str, orders: int) -> subprocess.Popen[str]:
+def start(role: str, url: str, orders: int, callers: int) -> subprocess.Popen[str]:
     """One of the two processes, once it is ready."""
+    numbers = ["--orders", str(orders), "--callers", str(callers)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.takeover", "--role", role, "--url", url, "--orders", str(orders)],
+        [sys.executable, "-m", "bench.takeover", "--role", role, "--url", url, *numbers],
         cwd=Path(__file__).parent.parent,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -94,11 +115,11 @@ def start(role: str, url: str, orders: int) -> subprocess.Popen[str]:
     return process
 
 
-def measure(folder: Path, orders: int, delay_s: float) -> list[float]:
+def measure(folder: Path, orders: int, callers: int, delay_s: float) -> list[float]:
     """Kill once; the seconds until each order was taken up."""
     url = f"sqlite:///{folder / 'orders.db'}"
-    staying = start("take-up", url, orders)
-    dying = start("hold", url, orders)
+    staying = start("take-up", url, orders, callers)
+    dying = start("hold", url, orders, callers)
     time.sleep(delay_s)  # so that kills fall everywhere between two heartbeats
     killed_at = time.monotonic()
     os.kill(dying.pid, signal.SIGKILL)
@@ -120,15 +141,16 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[max(math.ceil(share * len(values)) - 1, 0)]
 
 
-def run(kills: int, orders: int) -> dict[str, Any]:
+def run(kills: int, orders: int, callers: int) -> dict[str, Any]:
     """Kill so often; the distribution over all orders."""
     seconds: list[float] = []
     for number in range(kills):
         with tempfile.TemporaryDirectory(prefix="orderway-takeover-") as folder:
-            seconds += measure(Path(folder), orders, delay_s=number / kills)
+            seconds += measure(Path(folder), orders, callers, delay_s=number / kills)
     return {
         "kills": kills,
         "orders_a_kill": orders,
+        "callers": callers,
         "taken_up": len(seconds),
         "min_s": round(min(seconds), 3),
         "p50_s": round(statistics.median(seconds), 3),
@@ -146,6 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time from SIGKILL until another process takes the orders up.")
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--orders", type=int, default=20)
+    parser.add_argument("--callers", type=int, default=0)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--role", choices=["hold", "take-up"], help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
@@ -153,9 +176,9 @@ def main() -> None:
     if arguments.role == "hold":
         asyncio.run(hold(arguments.url, arguments.orders))
     elif arguments.role == "take-up":
-        asyncio.run(take_up(arguments.url))
+        asyncio.run(take_up(arguments.url, arguments.callers))
     else:
-        result = run(arguments.kills, arguments.orders)
+        result = run(arguments.kills, arguments.orders, arguments.callers)
         if arguments.json:
             arguments.json.write_text(json.dumps(result, indent=2) + "\n")
         print(json.dumps(result))
