@@ -12,10 +12,10 @@ stage asks for, records the facts that follow, and looks again, until nothing is
                    | wind_up                                        | wind_up
             cancelled, rejected, closed                         refunded
 
-A step makes at most one effect (a charge, a delivery, a hook) and returns a ``Move``: the facts that follow from it,
-or how long to wait. What a step raises is retried with back-off; past the deadline the order is stuck, in front of a
-person. What *pay* means with one channel or
-several is in ``paying.py``; while a step has to wait, money on its way back is settled (``settling.py``).
+A step has at most one kind of effect (a charge, a delivery, a hook) and returns a ``Move``: the facts that follow
+from it, or how long to wait. What a step raises is retried with back-off; past the deadline the order is stuck, in
+front of a person. How an order is paid, in one part or several, is in ``paying.py``; while a step has to wait, what is
+not wanted any more is closed and what is owed goes back: ``settling.py``.
 
 Two things make it safe to die anywhere. The row is written before each effect and says when to look again
 (``due_at``), so somebody always comes back; and each effect carries a key derived from the order, so doing it again
@@ -140,7 +140,7 @@ class Journey:
             Stage.PAID: order.deadline_at_us,
             Stage.RETURNING: order.deadline_at_us,
         }.get(order.stage, order.updated_at_us + lasts_us)
-        if order.stage is not Stage.FAILING and run.now_us >= deadline_us:
+        if order.allows(Stuck) and run.now_us >= deadline_us:
             why = error.code if isinstance(error, OrderwayError) else "hook_failed"
             logger.error("order %s is stuck when %s: %s", order.id, order.stage, why)
             return record(Stuck(why=why, error=text))
@@ -185,10 +185,10 @@ class Journey:
         until_us = self.recorder.deadlines(order).refund_us
         if rest_to_refund(order, until_us):
             return Move(lambda order: rest_to_refund(order, until_us))
-        if not order.is_settled:
+        if not order.is_settled and run.now_us < order.updated_at_us + run.business.retry.deadline // MICROSECOND:
             return Move(wait_us=run.business.query_every // MICROSECOND)
         if not order.is_wound_up:
-            return record(Stuck(why="refund_failed", error="a refund was refused, or had no result in time"))
+            return record(Stuck(why="not_wound_up", error="a payment was not closed, or a refund failed"))
         if order.stage is Stage.REFUNDING and not order.amount_minor:
             return record(Cancelled(why=order.why))
         return await self.close(run)

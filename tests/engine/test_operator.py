@@ -13,7 +13,7 @@ from world import PRICE, Shop, World
 from orderway import App, Money, Order, Query, Stage, Status
 from orderway.channels.scripted import NeverPays, PaysAtOnce, PaysLater
 from orderway.core.payment import LegState
-from orderway.errors import AmountMismatch, IllegalTransition, InvalidValue, OrderwayError, UsageError
+from orderway.errors import AmountMismatch, IllegalTransition, InvalidValue, OrderwayError, Unavailable, UsageError
 from orderway.ports.channel import DisputeNotification
 
 WHO: dict[str, Any] = {"actor": "eve", "reason": "the customer rang"}
@@ -217,3 +217,24 @@ async def test_actions_racing_the_journey_lose_nothing(world: World, shop: Shop)
     )
     assert world.delivered(order) in {0, 1}
     assert not (kept == 0 and world.delivered(order))
+
+
+async def test_what_can_never_be_closed_ends_in_front_of_a_person(world: World, shop: Shop) -> None:
+    app = await world.app(shop)
+    order = await waiting(world, app)
+
+    async def unreachable(charge: Any) -> Any:
+        raise Unavailable("the channel is gone")
+
+    world.channel.close = unreachable  # type: ignore[method-assign] # an outage that no script ends
+    await app.cancel(order.id, **WHO)
+    await world.clock.advance(30)
+    assert (await app.get(order.id)).stage is Stage.CANCELLING
+    await world.clock.advance(3700)
+    order = await app.get(order.id)
+    assert (order.stage, order.why, order.legs[0].state) == (Stage.STUCK, "not_wound_up", LegState.CLOSING)
+    assert order.due_at_us is not None  # and it is tried on
+    del world.channel.close
+    await app.resume(order.id, **WHO)
+    await world.clock.advance(1)
+    assert (await app.get(order.id)).stage is Stage.CANCELLED
