@@ -84,7 +84,7 @@ def payment_facts(order: Order[Any], payment: Payment, wishes: OddPayments, unti
     leg = _leg_paid(order, payment)
     is_payers = payment.uid in {"", order.uid}
     if is_payers and leg is not None and _fits(leg, payment):
-        if order.stage is Stage.CREATED or (order.stage in _STUCK and order.resume_stage is Stage.CREATED):
+        if _resumes(order) is Stage.CREATED and _is_wanted(order, leg):
             return (_taken(order, leg, reference, until),)
         if order.stage in _UNPAID_ENDS and wishes.late_payment == "revive" and _can_reopen(order, leg):
             reopened = Reopened(deadline_at_us=until.pay_us)
@@ -108,6 +108,12 @@ def _leg_paid(order: Order[Any], payment: Payment) -> Leg | None:
 
 def _fits(leg: Leg, payment: Payment) -> bool:
     return payment.amount == Money(leg.amount_minor, leg.currency)
+
+
+def _is_wanted(order: Order[Any], leg: Leg) -> bool:
+    """True while the price lacks what this leg would pay; another leg may have been paid in its place."""
+    others = sum(each.worth_minor for each in order.legs if each.is_open and not each.at_most and each is not leg)
+    return (leg.worth_minor or leg.amount_minor) <= order.missing_minor - others
 
 
 def _can_reopen(order: Order[Any], leg: Leg) -> bool:
@@ -138,7 +144,7 @@ def _kept(
     is_payers: bool,
 ) -> tuple[Fact, ...]:
     """Money that was not asked for so: kept with the order, and what its order type wants done with it."""
-    kind, wish = _wish(order, wishes, is_payers=is_payers)
+    kind, wish = _wish(order, payment, leg, wishes, is_payers=is_payers)
     used_up = leg is not None and payment.key == order.payment_key(leg)
     kept = UnexpectedPayment(
         channel=payment.channel,
@@ -165,10 +171,26 @@ def _kept(
     return (kept, Stuck(why="unexpected_payment", error=said))
 
 
-def _wish(order: Order[Any], wishes: OddPayments, *, is_payers: bool) -> tuple[str, str]:
-    resumes = order.resume_stage if order.stage in _STUCK else order.stage
-    if not is_payers or resumes is Stage.CREATED:
+def _wish(
+    order: Order[Any], payment: Payment, leg: Leg | None, wishes: OddPayments, *, is_payers: bool
+) -> tuple[str, str]:
+    resumes = _resumes(order)
+    if not is_payers or (resumes is Stage.CREATED and not _comes_twice(order, payment, leg)):
         return "wrong", wishes.wrong_payment
     if resumes in _UNPAID_ENDS:
         return "late", wishes.late_payment
     return "second", wishes.second_payment
+
+
+def _comes_twice(order: Order[Any], payment: Payment, leg: Leg | None) -> bool:
+    """True if this would have been right, had it not been paid already; other parts of the price may still be held."""
+    is_again = any(
+        other.state is LegState.PAID and other.channel == payment.channel and _fits(other, payment)
+        for other in order.legs
+    )
+    return is_again or (leg is not None and _fits(leg, payment) and not _is_wanted(order, leg))
+
+
+def _resumes(order: Order[Any]) -> Stage | None:
+    """The stage that decides what a payment means: of a stuck order, the one that it goes on from."""
+    return order.resume_stage if order.stage in _STUCK else order.stage
