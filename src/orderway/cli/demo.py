@@ -41,8 +41,10 @@ _JSON = [option for option in global_options() if option.name == "json"]
 def demo(options: Options, calm: bool, kills: int, seed: int, lines: int | None, shops: int, keep: Path | None) -> int:
     """Run real purchases while their shops are killed with SIGKILL, then show that everything adds up.
 
-    6,919 purchases at a music shop, half of them prepaid from a wallet, half paid later through a channel that loses,
-    doubles, delays and forges its callbacks. Exit code 1 if one cent or one delivery is lost or doubled.
+    6,919 purchases at a music shop: a third prepaid from a wallet, a third paid later through a channel that loses,
+    doubles, delays and forges its callbacks, a third mixed of points, wallet and channel. Some are paid twice, wrongly
+    or too late; operators give money back, and take goods back. Exit code 1 if one cent or one delivery is lost or
+    doubled.
     """
     settings = Settings(seed=seed, kills=0 if calm else kills, lines=lines, shops=shops)
     path = Path(tempfile.mkdtemp(prefix="orderway-demo-")) if keep is None else _empty(keep)

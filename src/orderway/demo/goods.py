@@ -1,4 +1,4 @@
-"""The goods: the shop's own tables, in the file of the orders. Nothing in them prevents a double delivery."""
+"""The goods: the shop's own tables, in the file of the orders. Nothing in them prevents a double delivery or return."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from contextlib import closing
 from orderway.adapters import open_ports
 from orderway.demo.settings import Folder
 
-__all__ = ["ADD_TO_CUSTOMER", "SEND", "prepare"]
+__all__ = ["ADD_TO_CUSTOMER", "SEND", "TAKE_BACK", "prepare"]
 
 _TABLES = """
 CREATE TABLE demo_deliveries (order_id TEXT NOT NULL, line INTEGER NOT NULL, uid TEXT NOT NULL, cds INTEGER NOT NULL);
+CREATE TABLE demo_returns (order_id TEXT NOT NULL, line INTEGER NOT NULL, uid TEXT NOT NULL, cds INTEGER NOT NULL);
 CREATE TABLE demo_customers (uid TEXT PRIMARY KEY, cds INTEGER NOT NULL DEFAULT 0);
 """
 
 SEND = "INSERT INTO demo_deliveries (order_id, line, uid, cds) VALUES (:order_id, :line, :uid, :cds)"
+TAKE_BACK = "INSERT INTO demo_returns (order_id, line, uid, cds) VALUES (:order_id, :line, :uid, :cds)"
 ADD_TO_CUSTOMER = "UPDATE demo_customers SET cds = cds + :cds WHERE uid = :uid"
 
 

@@ -10,10 +10,9 @@ from itertools import groupby
 from orderway.core.ids import id_from_own_number
 from orderway.core.money import Money
 
-__all__ = ["CURRENCY", "ORDER_TYPE", "Purchase", "by_customer", "read_purchases"]
+__all__ = ["CURRENCY", "Purchase", "by_customer", "read_purchases"]
 
 CURRENCY = "USD"
-ORDER_TYPE = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +38,9 @@ class Purchase:
         """The shop's own number of the order."""
         return str(self.line)
 
-    @property
-    def order_id(self) -> str:
+    def order_id(self, order_type: int) -> str:
         """The order id that stands for this line, whoever creates it and however often."""
-        return id_from_own_number(ORDER_TYPE, self.uid, self.own_number)
+        return id_from_own_number(order_type, self.uid, self.own_number)
 
 
 def read_purchases(limit: int | None = None) -> list[Purchase]:

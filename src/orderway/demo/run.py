@@ -1,4 +1,4 @@
-"""The parent process: it starts shops, kills them by schedule, and starts them again, until every order has ended."""
+"""The parent process: it starts shops, kills them by schedule, and starts them again, until every order is settled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
-from orderway.demo.fates import Kill, kill_schedule
+from orderway.demo.fates import Kill, deal, kill_schedule
 from orderway.demo.goods import prepare
 from orderway.demo.purchases import Purchase, read_purchases
 from orderway.demo.settings import Folder, Settings
@@ -23,6 +23,7 @@ Show = Callable[[Now], None]
 """Shows how things stand."""
 
 LOOK_EVERY_S = 0.1
+AT_REST_AFTER_S = 1.0
 STALLED_AFTER_S = 60.0
 
 
@@ -35,7 +36,7 @@ class Story:
     """What happened in a run.
 
     Args:
-        elapsed_s: from the start of the first shop until every order had ended.
+        elapsed_s: from the start of the first shop until nothing moved any more.
         shops_started: how many processes.
         deaths: of killed shops.
     """
@@ -46,7 +47,7 @@ class Story:
 
 
 def run(folder: Folder, settings: Settings, show: Show) -> Story:
-    """Run the shops until every order has ended and every callback was sent.
+    """Run the shops until every order has ended, all money is back that goes back, and every callback was sent.
 
     Args:
         folder: an empty one.
@@ -71,6 +72,7 @@ def run(folder: Folder, settings: Settings, show: Show) -> Story:
 
 def _carry(street: _Street, watch: Watch, purchases: list[Purchase], settings: Settings, show: Show) -> Story:
     kills = kill_schedule(settings.seed, settings.kills, len(purchases), settings.shops)
+    to_operate = sum(deal(each, settings.seed).needs_operator for each in purchases)
     story = Story(deaths=watch.deaths)
     moved_at_s, moved = time.monotonic(), None
     while True:
@@ -78,13 +80,14 @@ def _carry(street: _Street, watch: Watch, purchases: list[Purchase], settings: S
         show(now)
         while kills and kills[0].at_ended <= now.ended and street.kill(kills[0]):
             kills.pop(0)
-        if now.ended == len(purchases):
-            story.elapsed_s = story.elapsed_s or now.elapsed_s
-            if not kills and not watch.notices_to_come():
-                break
-        if (progress := (now.stages, now.kills, now.tallies)) != moved:
+        if (progress := (now.stages, now.unsettled, now.kills, now.tallies)) != moved:
             moved_at_s, moved = time.monotonic(), progress
-        if time.monotonic() - moved_at_s > STALLED_AFTER_S:
+            story.elapsed_s = now.elapsed_s
+        still_s = time.monotonic() - moved_at_s
+        is_over = now.ended == len(purchases) and not now.unsettled and not kills
+        if still_s > AT_REST_AFTER_S and is_over and not watch.notices_to_come() and watch.operated() == to_operate:
+            break
+        if still_s > STALLED_AFTER_S:
             raise DemoFailed(f"nothing has moved for {STALLED_AFTER_S:.0f} s: {dict(now.stages)}; see the shops' logs")
         street.check()
         time.sleep(LOOK_EVERY_S)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,7 +16,7 @@ from rich.text import Text
 
 from orderway.core.money import Money
 from orderway.core.order import Stage
-from orderway.demo.fates import RATES, Fate, fate_of
+from orderway.demo.fates import AFTERWARDS, ANSWERS, FATES, Way, deal
 from orderway.demo.purchases import CURRENCY, Purchase
 from orderway.demo.settings import Settings
 from orderway.demo.tally import What
@@ -24,6 +25,8 @@ from orderway.demo.watch import Now
 __all__ = ["LiveScreen", "PlainScreen", "screen_for", "show_title"]
 
 LINE_EVERY_S = 2.0
+COLUMNS = 2
+UNPAID = (Stage.CANCELLING, Stage.CANCELLED, Stage.REJECTING, Stage.REJECTED, Stage.CLOSING, Stage.CLOSED)
 
 
 class LiveScreen:
@@ -95,21 +98,32 @@ class PlainScreen:
 
 
 def show_title(console: Console, purchases: Sequence[Purchase], settings: Settings) -> None:
-    """Say what is going to happen, with the fates that were dealt."""
+    """Say what is going to happen, and how often."""
     total = Money(sum(purchase.amount.amount_minor for purchase in purchases), CURRENCY)
     kills = f"killed with SIGKILL {settings.kills} times" if settings.kills else "and nobody is killed"
-    dealt = Counter(fate_of(purchase, settings.seed) for purchase in purchases)
-    later = [f"{dealt[fate]:,} {fate}" for fate in RATES if dealt[fate]]
-    at_once = [f"{dealt[fate]:,} {fate}" for fate in (Fate.PREPAID, Fate.NOTHING_TO_PAY)]
+    ways = Counter(deal(purchase, settings.seed).way for purchase in purchases)
     console.print()
     console.print(
         f"  [bold]{len(purchases):,} real purchases[/] at a music shop, {total}; {settings.shops} shops, {kills}"
     )
-    console.print(
-        f"  [dim]{', '.join(at_once)}, {sum(dealt[fate] for fate in RATES):,} pay later through a channel:[/]"
-    )
-    console.print(Padding(Text(", ".join(later), style="dim"), (0, 4)))
+    paid = ", ".join(f"{ways[way]:,} {way}" for way in Way if ways[way])
+    console.print(Padding(Text(paid, style="dim"), (0, 2)))
+    _show_rates(console, "of the payments that the channel takes part in, one in", FATES)
+    _show_rates(console, "of the orders paid and delivered in time, one in", AFTERWARDS)
+    _show_rates(console, "of the channel's refunds, one in", ANSWERS)
     console.print()
+
+
+def _show_rates(console: Console, title: str, rates: Mapping[Any, int]) -> None:
+    console.print(f"\n  [dim]{title}[/]")
+    grid = Table.grid(padding=(0, 1))
+    for _ in range(COLUMNS):
+        grid.add_column(justify="right", style="dim", min_width=5)
+        grid.add_column(min_width=38, style="dim")
+    cells = [(str(one_in), str(what)) for what, one_in in rates.items()]
+    for at in range(0, len(cells), COLUMNS):
+        grid.add_row(*(text for cell in cells[at : at + COLUMNS] for text in cell))
+    console.print(Padding(grid, (0, 2)))
 
 
 def screen_for(console: Console, orders: int, settings: Settings) -> LiveScreen | PlainScreen:
@@ -119,21 +133,28 @@ def screen_for(console: Console, orders: int, settings: Settings) -> LiveScreen 
 
 def _orders(now: Now) -> list[tuple[str, str]]:
     stages = now.stages
+    undone = stages[Stage.RETURNING] + stages[Stage.REFUNDING] + stages[Stage.REFUNDED]
+    unpaid = sum(stages[stage] for stage in UNPAID)
     return [
         ("waiting for money", f"{stages[Stage.CREATED]:,}"),
         ("being delivered", f"{stages[Stage.PAID] + stages[Stage.DELIVERED]:,}"),
         ("finished", f"{stages[Stage.FINISHED]:,}"),
-        ("stuck: underpaid", f"{stages[Stage.FAILING] + stages[Stage.STUCK]:,}"),
+        ("refunded", f"{undone:,}"),
+        ("cancelled, or closed unpaid", f"{unpaid:,}"),
+        ("stuck, before a person", f"{stages[Stage.FAILING] + stages[Stage.STUCK]:,}"),
     ]
 
 
 def _troubles(now: Now, kills: int) -> list[tuple[str, str]]:
     tallies = now.tallies
+    moved_again = tallies[What.WALLET_MOVED_AGAIN] + tallies[What.CHANNEL_CHARGED_AGAIN]
     return [
         ("shops killed", f"{now.kills} / {kills}"),
         ("their orders, waiting / taken over", f"{now.orphans} / {now.taken_over}"),
         ("callbacks / forged", f"{tallies[What.NOTICES]:,} / {tallies[What.NOTICES_REFUSED]:,}"),
         ("orders created again", f"{tallies[What.CREATED_AGAIN]:,}"),
+        ("money asked for again", f"{moved_again:,}"),
+        ("refunds asked for again", f"{tallies[What.CHANNEL_REFUNDED_AGAIN] + tallies[What.OPERATED_AGAIN]:,}"),
     ]
 
 

@@ -10,30 +10,28 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 from orderway.adapters import ports_for
 from orderway.app import App
-from orderway.channels.behaviours import Behaviour
-from orderway.channels.scripted import ScriptedChannel
 from orderway.core.money import Money
 from orderway.core.order import Order
 from orderway.delivery import Delivery
-from orderway.demo.fates import Fate, behaviour_of, fate_of
-from orderway.demo.goods import ADD_TO_CUSTOMER, SEND
-from orderway.demo.purchases import CURRENCY, ORDER_TYPE, Purchase, by_customer, read_purchases
+from orderway.demo.counting import CountingChannel, CountingLedger
+from orderway.demo.fates import POINTS, Deal, OrderType, Way, deal
+from orderway.demo.goods import ADD_TO_CUSTOMER, SEND, TAKE_BACK
+from orderway.demo.operators import Operators
+from orderway.demo.purchases import CURRENCY, Purchase, by_customer, read_purchases
 from orderway.demo.settings import Folder
 from orderway.demo.tally import Tally, What
 from orderway.errors import BadNotification
+from orderway.plans import Pay
 from orderway.ports.business import Business
-from orderway.ports.channel import Charge, Outcome
-from orderway.ports.ledger import Ledger, Posted, Posting, StatementLine
-from orderway.system_clock import SystemClock
 
-__all__ = ["Cds", "CountingChannel", "CountingLedger", "RecordShop", "Shop"]
+__all__ = ["Cds", "LastCopies", "OnOffer", "RecordShop", "Shop"]
 
 LOOK_EVERY_S = 0.03
 
@@ -50,76 +48,38 @@ class Cds:
 class RecordShop(Business[Cds]):
     """The business: CDs, handed over by two statements that commit together with the fact *delivered*."""
 
-    order_type = ORDER_TYPE
+    order_type = OrderType.RECORDS
     query_every = timedelta(seconds=1)
 
     async def deliver(self, order: Order[Cds], delivery: Delivery) -> None:
         """Send the CDs, and add them to what the customer owns."""
-        sent = {"order_id": order.id, "line": order.data.line, "uid": order.uid, "cds": order.data.cds}
-        delivery.execute(SEND, sent, expect=1)
+        delivery.execute(SEND, _cds(order), expect=1)
         delivery.execute(ADD_TO_CUSTOMER, {"uid": order.uid, "cds": order.data.cds}, expect=1)
 
-
-class CountingChannel(ScriptedChannel):
-    """The scripted channel with this seed's fates; counts charges that came again for a key that it knows."""
-
-    def __init__(self, folder: Folder, purchases: Sequence[Purchase], seed: int, tally: Tally) -> None:
-        super().__init__(SystemClock(), self._deal, path=folder.channel)
-        self._purchases = {purchase.order_id: purchase for purchase in purchases}
-        self._seed = seed
-        self._tally = tally
-        self._new = False
-
-    async def charge(self, charge: Charge) -> Outcome:
-        """As ``ScriptedChannel.charge``."""
-        self._new = False
-        try:
-            return await super().charge(charge)
-        finally:
-            if not self._new:
-                self._tally.add(What.CHANNEL_CHARGED_AGAIN)
-
-    def _deal(self, charge: Charge) -> Behaviour | Sequence[Behaviour]:
-        self._new = True  # the script is asked only for keys that nothing was done for yet
-        return behaviour_of(self._purchases[charge.order_id], self._seed)
+    async def take_back(self, order: Order[Cds], delivery: Delivery) -> None:
+        """Note the CDs that came back, and take them off what the customer owns."""
+        delivery.execute(TAKE_BACK, _cds(order), expect=1)
+        delivery.execute(ADD_TO_CUSTOMER, {"uid": order.uid, "cds": -order.data.cds}, expect=1)
 
 
-class CountingLedger:
-    """A ledger that counts the order payments that had been posted already."""
+class OnOffer(RecordShop):
+    """CDs at a low price, for who pays at once; there are enough, so who pays too late gets them all the same."""
 
-    def __init__(self, ledger: Ledger, tally: Tally) -> None:
-        self._ledger = ledger
-        self._tally = tally
+    order_type = OrderType.ON_OFFER
+    pay_within = timedelta(seconds=2)
+    late_payment = "revive"
 
-    async def post(self, posting: Posting, at_us: int) -> bool:
-        """As ``Ledger.post``."""
-        applied = await self._ledger.post(posting, at_us)
-        if not applied:
-            top_up = posting.lines[0].amount_minor > 0
-            self._tally.add(What.TOPPED_UP_AGAIN if top_up else What.WALLET_CHARGED_AGAIN)
-        return applied
 
-    async def find(self, uid: str, key: str) -> Posting | None:
-        """As ``Ledger.find``."""
-        return await self._ledger.find(uid, key)
+class LastCopies(RecordShop):
+    """CDs that others want, too: who pays too late gets his money back."""
 
-    async def balance(self, uid: str, currency: str) -> int:
-        """As ``Ledger.balance``."""
-        return await self._ledger.balance(uid, currency)
+    order_type = OrderType.LAST_COPIES
+    pay_within = timedelta(seconds=2)
+    late_payment = "give_back"
 
-    async def statement(
-        self, uid: str, currency: str, after: int = 0, limit: int = 50
-    ) -> tuple[Sequence[StatementLine], int | None]:
-        """As ``Ledger.statement``."""
-        return await self._ledger.statement(uid, currency, after, limit)
 
-    async def postings(self, after: str | None = None, limit: int = 500) -> tuple[Sequence[Posted], str | None]:
-        """As ``Ledger.postings``."""
-        return await self._ledger.postings(after, limit)
-
-    async def trial_balance(self) -> Mapping[str, Mapping[str, int]]:
-        """As ``Ledger.trial_balance``."""
-        return await self._ledger.trial_balance()
+def _cds(order: Order[Cds]) -> dict[str, str | int]:
+    return {"order_id": order.id, "line": order.data.line, "uid": order.uid, "cds": order.data.cds}
 
 
 class Shop:
@@ -137,16 +97,20 @@ class Shop:
         self.lane = lane
         self.tally = Tally(folder.tally(number))
         self.purchases = read_purchases(self.settings.lines)
-        self.channel = CountingChannel(folder, self.purchases, self.settings.seed, self.tally)
+        self.deals = {each.line: deal(each, self.settings.seed) for each in self.purchases}
+        self.channel = CountingChannel(folder, [*self.deals.values()], self.settings.seed, self.tally)
         ports = ports_for(folder.url)
         ports = replace(ports, ledger=CountingLedger(ports.ledger, self.tally))
-        self.app = App(ports, channels=[self.channel])
-        self.app.register(RecordShop())
+        self.app = App(ports, channels=[self.channel], wallets=("wallet", "points"))
+        for business in (RecordShop(), OnOffer(), LastCopies()):
+            self.app.register(business)
+        self.operators = Operators(self.app, self.tally)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve all customers of this lane, then take callbacks and sweep until stopped."""
+        """Serve all customers of this lane; take callbacks, sweep, and have the operators work until stopped."""
         async with self.app, asyncio.TaskGroup() as tasks:
             tasks.create_task(self.take_callbacks(stop))
+            tasks.create_task(self.operators.work(stop))
             customers = (each for nth, each in enumerate(by_customer(self.purchases)) if self.serves(nth))
             for _ in range(self.settings.callers):
                 tasks.create_task(self.serve(customers))
@@ -158,27 +122,32 @@ class Shop:
     async def serve(self, customers: Iterator[tuple[str, list[Purchase]]]) -> None:
         """Serve one customer after another; many such callers share one list of customers."""
         for uid, purchases in customers:
-            prepaid_minor = sum(
-                each.amount.amount_minor for each in purchases if fate_of(each, self.settings.seed) is Fate.PREPAID
-            )
-            if prepaid_minor:
-                await self.app.wallet.top_up(uid, Money(prepaid_minor, CURRENCY), key="demo")
-            for purchase in purchases:
-                await self.sell(purchase)
+            deals = [self.deals[purchase.line] for purchase in purchases]
+            await self.top_up(uid, Money(sum(deal.parts.wallet for deal in deals), CURRENCY))
+            await self.top_up(uid, Money(sum(deal.parts.points for deal in deals), POINTS))
+            for dealt in deals:
+                await self.sell(dealt)
 
-    async def sell(self, purchase: Purchase) -> None:
+    async def top_up(self, uid: str, money: Money) -> None:
+        """Fill a customer's wallet with what all of his lines together will take from it."""
+        if money:
+            await self.app.wallet.top_up(uid, money, key=f"demo {money.currency}")
+
+    async def sell(self, deal: Deal) -> None:
         """Create the order of one line, or find it created, and carry it forward."""
+        purchase = deal.purchase
         order = await self.app.create(
-            ORDER_TYPE,
+            deal.order_type,
             purchase.uid,
             amount=purchase.amount,
-            pay="wallet" if fate_of(purchase, self.settings.seed) is Fate.PREPAID else self.channel.name,
+            pay=pay_of(deal),
             data=Cds(purchase.line, purchase.bought_on, purchase.cds),
             own_number=purchase.own_number,
             remark=f"created by {self.signature}",
         )
         if order.remark != f"created by {self.signature}":
             self.tally.add(What.CREATED_AGAIN)
+        self.operators.look_after(deal)
         if not order.is_final:
             await self.app.forward(order)
 
@@ -201,6 +170,22 @@ class Shop:
             self.tally.add(What.NOTICES_REFUSED)
         else:
             self.tally.add(What.NOTICES_ACCEPTED)
+
+
+def pay_of(deal: Deal) -> str | list[str | Pay]:
+    """How the order of a line is to be paid."""
+    match deal.way:
+        case Way.PREPAID:
+            return "wallet"
+        case Way.MIXED:
+            points, wallet = deal.parts.points, deal.parts.wallet
+            return [
+                Pay("points", Money(points, POINTS), worth=Money(points, CURRENCY)),
+                Pay("wallet", Money(wallet, CURRENCY)),
+                "scripted",
+            ]
+        case _:
+            return "scripted"
 
 
 async def _main(folder: Folder, number: int, lane: int) -> None:

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from orderway.core.money import Money
 from orderway.demo.audit import Audit, Check
-from orderway.demo.purchases import CURRENCY
 from orderway.demo.run import Story
 from orderway.demo.settings import Settings
 
@@ -22,11 +21,11 @@ def show_summary(console: Console, audit: Audit, story: Story, settings: Setting
     table = Table(box=None, padding=(0, 2), show_edge=False)
     for title, justify in (("", "left"), ("input", "right"), ("databases", "right"), ("", "left")):
         table.add_column(title, justify=justify, header_style="dim", no_wrap=True)  # type: ignore[arg-type]
-    section = ""
+    section = ("", "")
     for check in audit.checks:
-        if check.section != section:
-            section = check.section
-            table.add_row(f"[bold]{section}[/]" + (f" [dim]in {CURRENCY}[/]" if check.money else ""))
+        if (check.section, check.currency) != section:
+            section = (check.section, check.currency)
+            table.add_row(f"[bold]{check.section}[/]" + (f" [dim]in {check.currency}[/]" if check.currency else ""))
         mark = "[green]✓[/]" if check.holds else "[bold red]✗[/]"
         table.add_row(f"  {check.name}", _figure(check, check.expected), _figure(check, check.found), mark)
     table.add_row("[bold]happened, and did no harm[/]")
@@ -40,7 +39,8 @@ def show_summary(console: Console, audit: Audit, story: Story, settings: Setting
 def _show_verdict(console: Console, audit: Audit, story: Story, settings: Settings) -> None:
     orders, seen = audit.verified.orders, audit.verified
     console.print(
-        f"  verify: {seen.orders:,} orders replayed from {seen.entries:,} journal entries, {seen.found:,} findings",
+        f"  verify: {seen.orders:,} orders replayed from {seen.entries:,} journal entries, {seen.postings:,} postings"
+        f" compared, {seen.found:,} findings",
         highlight=False,
     )
     rate = orders / story.elapsed_s if story.elapsed_s else 0.0
@@ -78,6 +78,7 @@ def as_json(audit: Audit, story: Story, settings: Settings) -> dict[str, Any]:
                 "name": check.name.strip(),
                 "expected": check.expected,
                 "found": check.found,
+                "currency": check.currency,
                 "holds": check.holds,
             }
             for check in audit.checks
@@ -86,6 +87,7 @@ def as_json(audit: Audit, story: Story, settings: Settings) -> dict[str, Any]:
         "verify": {
             "orders": audit.verified.orders,
             "entries": audit.verified.entries,
+            "postings": audit.verified.postings,
             "findings": audit.verified.found,
         },
         "problems": audit.problems,
@@ -104,7 +106,9 @@ def _deaths(story: Story) -> dict[str, int | str]:
 
 
 def _figure(check: Check, number: int) -> str:
-    return str(Money(number, CURRENCY)).removesuffix(f" {CURRENCY}") if check.money else f"{number:,}"
+    if not check.currency:
+        return f"{number:,}"
+    return str(Money(number, check.currency)).removesuffix(f" {check.currency}")
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -18,8 +18,10 @@ class What(StrEnum):
 
     CREATED_AGAIN = "orders that existed already when they were created"
     TOPPED_UP_AGAIN = "top-ups that had been made already"
-    WALLET_CHARGED_AGAIN = "wallet charges that had been made already"
+    WALLET_MOVED_AGAIN = "wallet charges, holds, captures and refunds that had been made already"
     CHANNEL_CHARGED_AGAIN = "channel charges that had been made already"
+    CHANNEL_REFUNDED_AGAIN = "channel refunds that had been asked for already"
+    OPERATED_AGAIN = "operators' actions that had been done already"
     NOTICES = "notifications received"
     NOTICES_ACCEPTED = "notifications with a true signature, answered"
     NOTICES_REFUSED = "notifications refused as forged"

@@ -39,6 +39,7 @@ class Now:
 
     Args:
         stages: orders by stage.
+        unsettled: orders of them that somebody has still to look at.
         kills: so far.
         orphans: orders that killed shops held and nobody has taken over yet.
         taken_over: orders that killed shops held and others have taken over.
@@ -47,6 +48,7 @@ class Now:
     """
 
     stages: Counter[Stage] = field(default_factory=Counter)
+    unsettled: int = 0
     kills: int = 0
     orphans: int = 0
     taken_over: int = 0
@@ -60,7 +62,7 @@ class Now:
 
     @property
     def ended(self) -> int:
-        """Orders that have come to their end."""
+        """Orders that have come to an end; money of some of them may still be on its way back."""
         return sum(self.stages[stage] for stage in FINAL_STAGES)
 
 
@@ -83,10 +85,13 @@ class Watch:
 
     def now(self) -> Now:
         """How things stand now."""
-        rows = self._orders.execute("SELECT stage, count(*) FROM ow_orders_0 GROUP BY stage").fetchall()
+        rows = self._orders.execute(
+            "SELECT stage, count(*), count(due_at_us) FROM ow_orders_0 GROUP BY stage"
+        ).fetchall()
         self._watch_orphans()
         return Now(
-            stages=Counter({Stage(stage): count for stage, count in rows}),
+            stages=Counter({Stage(stage): count for stage, count, _ in rows}),
+            unsettled=sum(due for _, _, due in rows),
             kills=len(self.deaths),
             orphans=sum(death.orphans for death in self.deaths if death.taken_over_s is None),
             taken_over=sum(death.orphans for death in self.deaths if death.taken_over_s is not None),
@@ -100,6 +105,13 @@ class Watch:
         death = Death(shop, time.monotonic(), tuple(incarnation for (incarnation,) in named), 0)
         death.orphans = self._held_by(death)
         self.deaths.append(death)
+
+    def operated(self) -> int:
+        """How many orders operators have acted on."""
+        acted = 'body LIKE \'%"actor":"operator"%\''
+        facts = "fact IN ('RefundRequested', 'Revoked')"
+        sql = f"SELECT count(DISTINCT order_id) FROM ow_journal_0 WHERE {facts} AND {acted}"
+        return int(self._orders.execute(sql).fetchone()[0])
 
     def notices_to_come(self) -> int:
         """How many notifications the channel has still to send."""
