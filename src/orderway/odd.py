@@ -87,7 +87,7 @@ def payment_facts(order: Order[Any], payment: Payment, wishes: OddPayments, unti
         if _resumes(order) is Stage.CREATED and _is_wanted(order, leg):
             return (_taken(order, leg, reference, until),)
         if order.stage in _UNPAID_ENDS and wishes.late_payment == "revive" and _can_reopen(order, leg):
-            reopened = Reopened(deadline_at_us=until.pay_us)
+            reopened = Reopened(leg=leg.number, deadline_at_us=until.pay_us)
             after = order.after(reopened, order.updated_at_us)
             return (reopened, _taken(after, after.legs[leg.number], reference, until))
     return _kept(order, payment, reference, leg, wishes, until, is_payers=is_payers)

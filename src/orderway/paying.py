@@ -55,8 +55,10 @@ class Paying:
         """Take the next step towards the whole price."""
         order = run.order
         leg = open_leg(order)
-        if leg is None or not order.missing_minor:
+        if not order.missing_minor:
             return await self.capture(run)
+        if leg is None:  # reopened by a payment, and what was held the first time is not there any more
+            return await self.end_unpaid(run, Rejected(why="insufficient_balance"))
         if run.remaining_us <= 0:
             waited = run.business.when_short == "wait" and order.last_error == SHORT
             return await self.end_unpaid(run, Rejected(why="insufficient_balance") if waited else Closed(why="unpaid"))

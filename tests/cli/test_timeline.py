@@ -39,7 +39,7 @@ SAID: dict[Fact, str] = {
         "1.00 CNY through wallet, reference U"
     ),
     facts.UnexpectedAccepted(leg=2): "leg 2 is kept, and settled",
-    facts.Reopened(deadline_at_us=0): "its legs are planned anew, until 1970-01-01T00:00:00Z",
+    facts.Reopened(leg=0, deadline_at_us=0): "its legs are planned anew, until 1970-01-01T00:00:00Z",
     facts.RefundRequested(
         refund=1, leg=0, amount_minor=100, worth_minor=100, key="k", why="requested", deadline_at_us=0
     ): "refund 1: leg 0, 100 POINTS, requested, key k",

@@ -124,7 +124,8 @@ def test_an_order_that_is_reopened_asks_anew_for_what_is_missing() -> None:
     order = Order.begin(ORDER_ID, created, 1)
     order = order.after(f.Held(leg=0, amount_minor=300, worth_minor=30, reference="H"), 2)
     order = order.after(f.Closed(why="late"), 3).after(f.Released(leg=0), 4).after(f.PaymentClosed(leg=1), 5)
-    order = order.after(f.Reopened(deadline_at_us=99), 6)
-    assert [(leg.state, leg.attempt, leg.authorized_minor) for leg in order.legs] == [(LegState.PLANNED, 2, 0)] * 2
+    order = order.after(f.Reopened(leg=1, deadline_at_us=99), 6)
+    assert [(leg.state, leg.attempt) for leg in order.legs] == [(LegState.PLANNED, 2), (LegState.PLANNED, 1)]
     assert [leg.worth_minor for leg in order.legs] == [30, 170]
+    assert not order.legs[1].at_most  # it was paid: what the others lack, it cannot ask for any more
     assert replace(order.legs[0], attempt=1) == legs[0]

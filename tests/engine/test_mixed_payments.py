@@ -10,7 +10,7 @@ import pytest
 from world import PRICE, Shop, World
 
 from orderway import App, Cancel, Money, Order, Pay, Stage
-from orderway.channels.scripted import NeverPays, PaysAtOnce, PaysLater, Refuses
+from orderway.channels.scripted import NeverPays, PaysAfterClose, PaysAtOnce, PaysLater, Refuses
 from orderway.core.money import define_currency
 from orderway.core.payment import LegState
 from orderway.errors import ConfigError, InvalidValue
@@ -228,3 +228,29 @@ def app_ports(world: World) -> Any:
     from orderway.adapters import memory_ports
 
     return memory_ports(world.database)
+
+
+class Reviving(Shop):
+    """Carries out what is paid too late."""
+
+    late_payment = "revive"
+
+
+@pytest.mark.parametrize(("left_minor", "stage"), [(700, Stage.FINISHED), (0, Stage.REJECTED)])
+async def test_a_late_part_counts_for_what_was_asked_and_the_rest_is_held_again(
+    world: World, left_minor: int, stage: Stage
+) -> None:
+    app = await world.app(Reviving())
+    await app.wallet.top_up("ann", Money(700, "CNY"), key="m")
+    world.channel.script = {1299: PaysAfterClose()}
+    order = await app.forward(await app.create(1, "ann", amount=PRICE, pay=["wallet", "scripted"]))
+    await world.clock.advance(7300)
+    order = await app.get(order.id)
+    assert (order.stage, order.legs[1].amount_minor) == (Stage.CLOSED, 1299)
+    if not left_minor:
+        await app.wallet.debit("ann", Money(700, "CNY"), key="spent elsewhere")
+    order = await done(world, app, order)
+    assert order.stage is stage
+    assert order.legs[1].captured_minor == 1299
+    assert [back.amount.amount_minor for back in world.channel.returned()] == ([] if left_minor else [1299])
+    assert world.delivered(order) == (1 if left_minor else 0)

@@ -41,6 +41,9 @@ __all__ = ["CHANGES", "PROBLEMS"]
 _STUCK = frozenset({Stage.FAILING, Stage.STUCK})
 _WINDING_UP = frozenset({Stage.CANCELLING, Stage.REJECTING, Stage.CLOSING, Stage.REFUNDING})
 
+_MAY_STILL_COME = frozenset({LegState.HELD, LegState.CLOSING, LegState.CLOSED, LegState.DECLINED})
+"""Legs that are not open any more and may be paid all the same: channels break their word, and payers are late."""
+
 
 def _leg_problem(order: Order[Any], fact: PaymentPending | PaymentUnknown | PaymentDeclined | Held) -> str:
     leg = order.find_leg(fact.leg)
@@ -77,7 +80,7 @@ def _paid_problem(order: Order[Any], fact: Paid | PartPaid) -> str:
     if order.stage in _STUCK and order.resume_stage is not Stage.CREATED:
         return f"it got stuck when {order.resume_stage}, not while waiting for a payment"
     leg = order.find_leg(fact.leg)
-    if leg is None or not (leg.is_open or leg.state in {LegState.HELD, LegState.CLOSING}):
+    if leg is None or not (leg.is_open or leg.state in _MAY_STILL_COME):
         return f"its leg {fact.leg} is {leg.state if leg else 'missing'}, no longer open"
     if fact.amount_minor != leg.amount_minor:
         return f"{fact.amount_minor} minor units were paid and {leg.amount_minor} were asked"
@@ -224,12 +227,13 @@ def _on_accepted(order: Order[Any], fact: UnexpectedAccepted) -> None:
 
 
 def _on_reopened(order: Order[Any], fact: Reopened) -> None:
-    order.legs = tuple(
-        [
-            leg.planned_again() if not leg.captured_minor and (leg.worth_minor or leg.at_most) else leg
-            for leg in order.legs
-        ]
-    )
+    def again(leg: Leg) -> Leg:
+        if leg.number == fact.leg:
+            return replace(leg, state=LegState.PLANNED, at_most=False)
+        is_planned = leg.worth_minor or leg.at_most
+        return leg.planned_again() if is_planned and not leg.captured_minor else leg
+
+    order.legs = tuple([again(leg) for leg in order.legs])
     _resize(order)
     order.deadline_at_us = fact.deadline_at_us
     order.why = ""

@@ -179,8 +179,12 @@ class UnexpectedAccepted(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reopened(Fact):
-    """A payment came for an order that had ended unpaid, and its type wants it revived: its legs are planned anew."""
+    """A payment came for an order that had ended unpaid, and its type wants it revived: its legs are planned anew.
 
+    ``leg`` is the one that was paid after all: it counts for what it was asked for then.
+    """
+
+    leg: int
     deadline_at_us: int
 
 

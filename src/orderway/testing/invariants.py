@@ -49,7 +49,7 @@ def success_stands(order: Order[Any], facts: Counter[str]) -> Iterable[str]:
     is_undone = bool(facts["Revoked"] or facts["AllRefunded"] or facts["DisputeOpened"])
     if facts["Finished"] and order.stage is not Stage.FINISHED and not is_undone:
         yield f"{order.id} was finished and is {order.stage} now"
-    if facts["Delivered"] and order.stage in {Stage.CANCELLED, Stage.REJECTED, Stage.CLOSED}:
+    if facts["Delivered"] and order.stage in {Stage.CANCELLED, Stage.REJECTED, Stage.CLOSED} and not is_undone:
         yield f"{order.id} was delivered and is {order.stage} now"
     for fact in ("Paid", "Delivered", "Finished", "TakenBack", "Revoked"):
         if facts[fact] > 1:

@@ -5,19 +5,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from orderway.adapters import Ports
+from orderway.channels.scripted import ScriptedChannel
 from orderway.core.order import Order
 from orderway.core.payment import GATEWAY, LegState, RefundState
 from orderway.ports.ledger import HELD, SALES, WALLET, Posting
-from orderway.testing.world import World
+from orderway.testing.world import PaidOutside
 
 __all__ = ["Truth"]
 
 Money = tuple[str, str, int]
 """By whom, under which number, how many minor units."""
 WALLETS = frozenset({"wallet", "points"})
+
+
+class MoneyWorld(Protocol):
+    """Where money comes from beside the ledger."""
+
+    channel: ScriptedChannel
+    card: ScriptedChannel
+    paid_outside: list[PaidOutside]
 
 
 @dataclass(slots=True)
@@ -37,7 +46,7 @@ class Truth:
     charges: Counter[str] = field(default_factory=Counter)
 
     @staticmethod
-    async def of(world: World, ports: Ports) -> Truth:
+    async def of(world: MoneyWorld, ports: Ports) -> Truth:
         """As the channels, the gateway and the ledger of this world have it; what is parked is known of."""
         truth = Truth()
         for channel in (world.channel, world.card):

@@ -70,7 +70,7 @@ FACTS: dict[type[f.Fact], f.Fact] = {
         f.PlanChanged(legs=(Leg(5, "alipay", 500, "USD", worth_minor=500, at_most=True),)),
         f.UnexpectedPayment(channel="scripted", amount_minor=5, currency="USD", reference="r2"),
         f.UnexpectedAccepted(leg=4),
-        f.Reopened(deadline_at_us=_LATER_US + 2),
+        f.Reopened(leg=0, deadline_at_us=_LATER_US + 2),
         f.RefundRequested(
             refund=4, leg=2, amount_minor=50, worth_minor=9, key="k2", why="requested", deadline_at_us=_LATER_US
         ),
