@@ -38,6 +38,7 @@ format: $(STAMP) ## Format the code and fix what can be fixed
 
 docs: $(STAMP) ## Write the generated pages of docs/ again
 	$(BIN)/python -m orderway.lifecycle docs/lifecycle.md
+	$(BIN)/python -m orderway.odd_page docs/odd-payments.md
 
 # Made again whenever pyproject.toml changes. The stamp comes last, so that a broken set-up is not taken for a whole one.
 $(STAMP): pyproject.toml .ci/set-up
