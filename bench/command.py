@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from bench.commits import measure_commits
 from bench.growth import measure_growth
 from bench.hotspots import measure_hotspots
 from bench.memory import measure_memory
@@ -23,14 +24,16 @@ from bench.plan import CROWD, FULL, QUICK, Plan, Point
 from bench.report import as_json, machine, print_report
 from bench.rounds import make_template, measure
 from bench.sample import Reading
+from bench.tables import write_tables
 from bench.targets import verdicts
 
 __all__ = ["main", "run"]
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
-EVIDENCE = HERE.parent / "docs" / "evidence" / "bench-sqlite.json"
-PARTS = ("speed", "growth", "memory", "profile")
+DOCS = HERE.parent / "docs"
+EVIDENCE = DOCS / "evidence" / "bench-sqlite.json"
+PARTS = ("speed", "commits", "growth", "memory", "profile")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path in written:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    if options.evidence:
+        write_tables(report, DOCS / "evidence.md")
     console = Console(width=None if sys.stdout.isatty() else 140)
     print_report(console, report, targets)
     console.print(f"written to {', '.join(os.path.relpath(path) for path in written)}", highlight=False)
@@ -76,6 +81,10 @@ def run(plan: Plan, parts: Sequence[str], folder: Path, errors: Console) -> tupl
         if "speed" in parts:
             readings = _measure_speed(plan, template, folder, progress)
             report["speed"] = as_json(readings, plan)
+        if "commits" in parts:
+            advance = _counter(progress, "commits of an order", 1)
+            report["commits"] = measure_commits(template, folder)
+            advance(1)
         if "growth" in parts:
             advance = _counter(progress, "growth: storing orders", plan.sizes[-1])
             report["growth"] = measure_growth(folder, plan.sizes, plan.repeats, advance)
@@ -121,7 +130,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=PARTS, help="only this part; may be given more than once")
     parser.add_argument("--profile", action="store_true", help="also say where the time goes")
     parser.add_argument("--folder", type=Path, help="keep the databases here, to measure another disk")
-    parser.add_argument("--evidence", action="store_true", help=f"also write {EVIDENCE.relative_to(HERE.parent)}")
+    parser.add_argument(
+        "--evidence",
+        action="store_true",
+        help=f"also write {EVIDENCE.relative_to(HERE.parent)} and the tables of docs/evidence.md",
+    )
     options = parser.parse_args(arguments)
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds: at least 1 is allowed")

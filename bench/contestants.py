@@ -6,11 +6,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from orderway import GATEWAY, App, Business, Delivery, Money, Order, blocking
+from bench.channel import CHANNEL
+from orderway import GATEWAY, App, Business, Delivery, Money, Order, Pay, blocking
+from orderway.core.money import define_currency
 
-__all__ = ["CONTESTANTS", "GOODS_TABLE", "HEADLINE", "PRICE", "UIDS", "Contestant", "Shop"]
+__all__ = ["CONTESTANTS", "GOODS_TABLE", "HEADLINE", "POINTS", "PRICE", "UIDS", "WALLETS", "Contestant", "Shop"]
 
 PRICE = Money.of("9.90", "CNY")
+POINTS = define_currency("POINTS", 0).code
+WALLETS = ("wallet", "points")
+IN_POINTS = Pay("points", Money(100, POINTS), worth=Money.of("1.00", "CNY"))
+IN_MONEY = Pay("wallet", Money.of("3.00", "CNY"))
 UIDS = tuple(f"user-{number:04}" for number in range(1000))
 GOODS_TABLE = "CREATE TABLE bench_goods (uid TEXT PRIMARY KEY, coins INTEGER NOT NULL) WITHOUT ROWID"
 ADD_COIN = "UPDATE bench_goods SET coins = coins + 1 WHERE uid = :uid"
@@ -64,6 +70,14 @@ async def _prepaid(app: App, uid: str) -> Order[Any]:
     return await app.forward(await app.create(1, uid, amount=PRICE, pay="wallet"))
 
 
+async def _mixed(app: App, uid: str) -> Order[Any]:
+    return await app.forward(await app.create(1, uid, amount=PRICE, pay=[IN_POINTS, IN_MONEY, CHANNEL]))
+
+
+async def _all_internal(app: App, uid: str) -> Order[Any]:
+    return await app.forward(await app.create(1, uid, amount=PRICE, pay=[IN_POINTS, "wallet"]))
+
+
 async def _pay_later(app: App, uid: str) -> Order[Any]:
     order = await app.create(1, uid, amount=PRICE, pay=GATEWAY)
     await app.record_payment(order.id, PRICE, reference=order.id)
@@ -107,6 +121,12 @@ CONTESTANTS = {
     ),
     "prepaid, transaction": Contestant(
         "from a wallet; goods by delivery.transaction", TransactionShop, _prepaid, paid=True, goods=True
+    ),
+    "mixed": Contestant(
+        "points and wallet held, a channel charged at once, then both captured", Shop, _mixed, paid=True
+    ),
+    "mixed, all internal": Contestant(
+        "points held, the wallet charged, then the points captured", Shop, _all_internal, paid=True
     ),
     # Its caller forwards: with the sweeper beside it, the two would race for each order, and who wins is no speed.
     "pay later": Contestant(

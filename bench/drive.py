@@ -13,7 +13,8 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.contestants import CONTESTANTS, UIDS, Contestant
+from bench.channel import AtOnce
+from bench.contestants import CONTESTANTS, UIDS, WALLETS, Contestant
 from bench.sample import Sample, Stopwatch
 from orderway import App, Order, Stage, blocking
 
@@ -44,7 +45,7 @@ def drive(name: str, path: Path, callers: int, warm_up_s: float, window_s: float
 
 def app_over(path: Path, contestant: Contestant) -> App:
     """An App with the contestant's business, not started."""
-    app = App(f"sqlite:///{path}", sweep=contestant.sweep)
+    app = App(f"sqlite:///{path}", sweep=contestant.sweep, wallets=WALLETS, channels=[AtOnce()])
     app.register(contestant.shop())
     return app
 

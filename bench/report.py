@@ -13,9 +13,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.commits import WHY
 from bench.contestants import CONTESTANTS
 from bench.drive import GC_THRESHOLD, loop_name
-from bench.plan import BASELINE, RAW_COMMITS, Plan, Point
+from bench.plan import BASELINE, CROWD, RAW_COMMITS, Plan, Point
 from bench.sample import Reading, spread
 from bench.targets import Verdict, ratios
 
@@ -60,6 +61,8 @@ def print_report(console: Console, report: Mapping[str, Any], verdicts: Sequence
     _print_machine(console, report)
     if "speed" in report:
         _print_speed(console, report["speed"]["points"])
+    if "commits" in report:
+        _print_commits(console, report["commits"])
     if "growth" in report:
         _print_rows(console, "Growth: medians in microseconds", report["growth"])
     if "memory" in report:
@@ -112,6 +115,24 @@ def _print_speed(console: Console, points: Sequence[Mapping[str, Any]]) -> None:
     console.print(table)
     for name, contestant in CONTESTANTS.items():
         console.print(f"  {name}: {contestant.about}", highlight=False)
+
+
+def _print_commits(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    console.print(f"\nCommits: of an order carried alone, and of one among {CROWD} callers, who share them")
+    table = Table()
+    table.add_column("contestant", no_wrap=True)
+    for heading in ("commits alone", f"operations at {CROWD}", f"commits at {CROWD}"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        crowd = (f"{row['operations_in_crowd']:.2f}", f"{row['commits_in_crowd']:.3f}")
+        table.add_row(row["contestant"], f"{row['commits']:.2f}", *crowd)
+    console.print(table)
+    steps = Table()
+    for heading in ("a commit", "why it is one"):
+        steps.add_column(heading)
+    for step in dict.fromkeys(step for row in rows for step in row["steps"]):
+        steps.add_row(step, WHY.get(step, ""))
+    console.print(steps)
 
 
 def _print_rows(console: Console, title: str, rows: Sequence[Mapping[str, Any]]) -> None:

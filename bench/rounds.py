@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.baseline import measure_baseline, measure_raw_commits
-from bench.contestants import CONTESTANTS, GOODS_TABLE, PRICE, UIDS, Shop
+from bench.contestants import CONTESTANTS, GOODS_TABLE, POINTS, PRICE, UIDS, Shop
 from bench.drive import drive
 from bench.plan import BASELINE, RAW_COMMITS, Plan, Point
 from bench.sample import Reading, Sample, reading
@@ -26,7 +26,7 @@ __all__ = ["audit", "in_processes", "make_template", "measure"]
 
 T = TypeVar("T")
 START_WITHIN_S = 60
-PURSE = Money.of("99999999.00", PRICE.currency)
+PURSES = (Money.of("99999999.00", PRICE.currency), Money(9_999_999_900, POINTS))
 
 
 def make_template(path: Path) -> None:
@@ -36,7 +36,9 @@ def make_template(path: Path) -> None:
         app = App(f"sqlite:///{path}")
         app.register(Shop())
         async with app:
-            await asyncio.gather(*(app.wallet.top_up(uid, PURSE, key="bench") for uid in UIDS))
+            for purse in PURSES:
+                key = f"bench {purse.currency}"
+                await asyncio.gather(*(app.wallet.top_up(uid, purse, key=key) for uid in UIDS))
 
     asyncio.run(fill())
     with closing(sqlite3.connect(path)) as connection:
@@ -78,6 +80,7 @@ def audit(path: Path, point: Point, orders: int) -> None:
                 "orders": ("SELECT count(*) FROM ow_orders_0", orders),
                 "finished": (f"SELECT count(*) FROM ow_orders_0 WHERE status = {int(Status.FINISHED)}", orders),
                 "Finished facts": ("SELECT count(*) FROM ow_journal_0 WHERE fact = 'Finished'", orders),
+                # A point counts for a hundredth, so that the sum over both currencies is the price.
                 "captured": (
                     "SELECT coalesce(sum(captured_minor), 0) FROM ow_legs_0",
                     orders * PRICE.amount_minor if contestant and contestant.paid else 0,

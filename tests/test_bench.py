@@ -8,14 +8,17 @@ from contextlib import closing
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bench.command import PARTS, run
+from bench.commits import WHY, measure_commits
 from bench.contestants import CONTESTANTS, HEADLINE
 from bench.plan import BASELINE, FULL, QUICK, RAW_COMMITS, Plan, Point
 from bench.report import print_report
 from bench.rounds import audit, in_processes, make_template, measure
 from bench.sample import Reading, percentile
+from bench.tables import BEGIN, END, NOT_MEASURED, tables, write_tables
 from bench.targets import ratios, verdicts
 from rich.console import Console
 
@@ -81,6 +84,44 @@ def test_a_run_without_the_speed_gives_a_report_of_plain_json(tmp_path: Path) ->
     text = console.export_text()
     assert text.count("reached: ") == len(found)
     assert "memory with 400 due orders" in text
+
+
+@pytest.fixture(scope="module")
+def commits(template: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    rows = measure_commits(template, tmp_path_factory.mktemp("commits"))
+    return {row["contestant"]: row for row in rows}
+
+
+@pytest.mark.slow
+def test_the_commits_of_an_order_are_counted_and_each_is_justified(commits: dict[str, dict[str, Any]]) -> None:
+    assert commits["nothing to pay"]["steps"] == ["create", "record Delivered+Finished"]
+    assert commits["prepaid"]["steps"] == ["create", "charge", "record Paid", "record Delivered+Finished"]
+    for row in commits.values():
+        if row["contestant"] != "prepaid, transaction":  # whose goods are a commit that the writer does not see
+            assert row["commits"] == len(row["steps"])
+            assert row["operations"] == sum(len(step.split(" & ")) for step in row["steps"])
+            assert row["commits_in_crowd"] < row["commits"] / 10
+        assert row["operations_in_crowd"] == row["operations"]
+        assert set(row["steps"]) <= set(WHY)
+    assert commits["mixed"]["steps"].count("capture & capture") == 1  # all holds of an order in one step
+
+
+@pytest.mark.slow
+def test_the_evidence_page_gets_its_tables(commits: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    ratio = {"contestant": "prepaid", "callers": 256, "processes": 1, "times_baseline": {"median": 1.234}}
+    report = {"commits": [*commits.values()], "speed": {"points": [ratio]}}
+    page = tmp_path / "evidence.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write_tables(report, page)
+    write_tables(report, page)
+    assert page.read_text() == f"before\n{BEGIN}\n\n{tables(report)}\n{END}\nafter\n"
+    assert (
+        f"| prepaid | 4 | 4 | {commits['prepaid']['commits_in_crowd']:.3f} | {NOT_MEASURED} | 1.23x |"
+        in page.read_text()
+    )
+    page.write_text("nothing of the kind")
+    with pytest.raises(ValueError, match="put the two lines where the tables shall be"):
+        write_tables(report, page)
 
 
 def _plan_of(points: list[Point], rates: list[float]) -> dict[Point, list[Reading]]:
