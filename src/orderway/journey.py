@@ -47,6 +47,9 @@ __all__ = ["Journey"]
 
 logger = logging.getLogger("orderway")
 
+FEWEST_TRIES = 3
+"""So often at least a step has failed before its order is stuck: after an outage, one failure more proves nothing."""
+
 
 class Journey:
     """Carries orders of registered businesses along their way.
@@ -140,7 +143,7 @@ class Journey:
             Stage.PAID: order.deadline_at_us,
             Stage.RETURNING: order.deadline_at_us,
         }.get(order.stage, order.updated_at_us + lasts_us)
-        if order.allows(Stuck) and run.now_us >= deadline_us:
+        if order.allows(Stuck) and run.now_us >= deadline_us and order.attempts >= FEWEST_TRIES - 1:
             why = error.code if isinstance(error, OrderwayError) else "hook_failed"
             logger.error("order %s is stuck when %s: %s", order.id, order.stage, why)
             return record(Stuck(why=why, error=text))
