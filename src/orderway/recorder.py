@@ -192,7 +192,9 @@ class Recorder:
         after = order.copy()
         entries = [journal.append(after, fact, stamp) for fact in facts]
         owed = HOOK_OF.get(after.stage)
-        if owed is not None and close and (after.stage not in WINDING_UP or after.is_wound_up):
+        undone_for_nothing = after.stage is Stage.REFUNDING and not after.amount_minor  # ends as cancelled: wind_up
+        is_over = after.stage not in WINDING_UP or (after.is_wound_up and not undone_for_nothing)
+        if owed is not None and close and is_over:
             business = self.businesses.get(after.type)
             # Where nobody waits for the closing hook, no commit is spent on it. A type served elsewhere may have one.
             if business is not None and not business.overrides(owed[0]):

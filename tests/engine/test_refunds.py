@@ -185,6 +185,20 @@ async def test_goods_that_cannot_be_taken_back_are_not_cancelled(world: World, s
         await app.cancel(order.id, **WHO)
 
 
+@pytest.mark.parametrize("has_hook", [True, False])
+async def test_an_undone_order_that_cost_nothing_is_cancelled_not_refunded(world: World, *, has_hook: bool) -> None:
+    class Free(Returnable):
+        def overrides(self, hook: str) -> bool:
+            return super().overrides(hook) and (has_hook or hook != "ended")
+
+    app = await world.app(shop := Free())
+    order = await app.forward(await app.create(1, "ann"))
+    await app.cancel(order.id, **WHO)
+    order = await settled(world, app, order)
+    assert (order.stage, order.status, order.why) == (Stage.CANCELLED, Status.CANCELLED, "by_operator")
+    assert (world.delivered(order), shop.called("ended")) == (0, int(has_hook))
+
+
 async def test_all_of_the_money_before_the_goods_undoes_the_order(world: World, shop: Shop) -> None:
     shop.fail = {"deliver": 10_000}
     app = await world.app(shop)
