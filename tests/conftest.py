@@ -10,7 +10,10 @@ PROPERTY = "summary"
 
 # What `make check` leaves out, for it must stay under a minute: whole explorations, races between processes, and
 # the SQLite suites over three shards (one shard stays in). `make test` runs everything.
-SLOW = ("tests/demo/", "tests/explorer/", "tests/kill/", "tests/machine/", "tests/simulation/", "tests/sql/test_sharing.py", "processes")
+SLOW = (
+    *("tests/demo/", "tests/explorer/", "tests/kill/", "tests/machine/", "tests/simulation/"),
+    *("tests/sql/test_sharing.py", "processes"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
