@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from pathlib import Path
 
@@ -16,8 +15,8 @@ _MEANING = {
     Stage.PAID: "The price is paid, or there is none; the goods are owed.",
     Stage.DELIVERED: "The goods are with the user; the `finished` hook is owed.",
     Stage.FINISHED: "Done.",
-    Stage.CANCELLING: "The business cancelled it; the `ended` hook is owed.",
-    Stage.CANCELLED: "Cancelled by the business.",
+    Stage.CANCELLING: "An operator or its business cancelled it; the `ended` hook is owed.",
+    Stage.CANCELLED: "Ended by an operator or its business.",
     Stage.REJECTING: "The balance did not suffice; the `ended` hook is owed.",
     Stage.REJECTED: "Ended for lack of balance.",
     Stage.CLOSING: "It was not paid in time; the `ended` hook is owed.",
@@ -27,7 +26,7 @@ _MEANING = {
     Stage.REFUNDED: "Undone; the whole price went back, or was lost in a dispute.",
     Stage.DISPUTED: "The payer disputes a payment; it waits for the decision, or for a person.",
     Stage.FAILING: "It cannot move; the `ended` hook is owed.",
-    Stage.STUCK: "A person must step in: `orderway resume` sends it on.",
+    Stage.STUCK: "A person must step in: `orderway resume` sends it on, `orderway cancel` ends it.",
 }
 
 _STEADY = [kind for kind in FACTS.values() if all(TRANSITIONS[stage].get(kind) is stage for stage in Stage)]
@@ -65,6 +64,7 @@ The table is not all. Whatever the stage, a fact is refused if it contradicts th
 - `Ended` needs, except for a stuck order, that no money is on its way or still with us.
 
 Money that fits none of this is recorded as `UnexpectedPayment`, in every stage. It moves nothing, and is never lost.
+[Odd payments](odd-payments.md) says what follows from it.
 """
 
 
@@ -126,7 +126,7 @@ def _facts() -> str:
 
 
 def _sentence(kind: type[Fact]) -> str:
-    return inspect.cleandoc(kind.__doc__ or "").replace("``", "`").replace("\n", " ")
+    return " ".join((kind.__doc__ or "").replace("``", "`").split())
 
 
 def _words(name: str) -> str:
