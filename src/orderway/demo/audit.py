@@ -259,7 +259,8 @@ def _check_back(lines: Sequence[_Line], found: Found) -> Iterable[Check]:
     odd = [line for line in lines if line.deal.fate in _ODD_ENDS]
     late = [line for line in lines if line.deal.fate in _LATE]
     welcome = [line for line in late if line.outcome.delivered]
-    gone = [line for line in late if not line.outcome.delivered]
+    gone = [line for line in late if line.outcome.odd or line.outcome.back_in_all]
+    unasked = [line for line in late if line not in welcome and line not in gone]
     refused = by_after[After.PART_REFUSED]
     for after in (After.PART_BACK, After.ALL_BACK, After.TAKEN_BACK):
         yield check(str(after), len(by_after[after]), returned(by_after[after]))
@@ -269,6 +270,7 @@ def _check_back(lines: Sequence[_Line], found: Found) -> Iterable[Check]:
     yield check("wrong payments given back by an operator", len(odd), returned(odd))
     yield check("late payments, delivered all the same", len(welcome), returned(welcome))
     yield check("late payments given back", len(gone), returned(gone))
+    yield check("late payments that never came: asked for too late", len(unasked), returned(unasked))
     ended = {"returned", "refused"}
     waiting = sum(refund.state not in ended for order in found.every for refund in order.refunds)
     yield check("refunds without a result", 0, waiting)
