@@ -72,8 +72,8 @@ class Paying:
         pause_us = self.payments.pause_us(leg.channel, run.order, business, run.now_us)
         pause_us = max(0, min(pause_us, run.remaining_us))
         match outcome:
-            case Captured(amount, reference):
-                return self.paid(run, leg, Payment(leg.channel, amount, reference, run.order.payment_key(leg)))
+            case Captured(amount, reference, uid):
+                return self.paid(run, leg, Payment(leg.channel, amount, reference, run.order.payment_key(leg), uid))
             case HeldThere(amount, reference):
                 held_minor = amount.amount_minor
                 worth_minor = held_minor if leg.currency == run.order.currency else leg.worth_minor
@@ -143,8 +143,8 @@ class Paying:
         outcomes = await self.payments.close(run.order, legs)
         for leg, outcome in zip(legs, outcomes, strict=True):
             if isinstance(outcome, Captured):
-                payment = Payment(leg.channel, outcome.amount, outcome.reference, run.order.payment_key(leg))
-                return self.paid(run, leg, payment)
+                key = run.order.payment_key(leg)
+                return self.paid(run, leg, Payment(leg.channel, outcome.amount, outcome.reference, key, outcome.uid))
         if all(isinstance(outcome, ClosedThere) for outcome in outcomes):
             closed = [PaymentClosed(leg=leg.number) for leg in legs if leg.channel != GATEWAY]
             return record(*closed, end)

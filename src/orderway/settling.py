@@ -119,8 +119,8 @@ class Settling:
             case ClosedThere():
                 closed = Released(leg=leg.number) if leg.authorized_minor else PaymentClosed(leg=leg.number)
                 return _while(lambda order: _is_closing(order, leg), closed)
-            case Captured(amount, reference):
-                payment = Payment(leg.channel, amount, reference, order.payment_key(leg))
+            case Captured(amount, reference, uid):
+                payment = Payment(leg.channel, amount, reference, order.payment_key(leg), uid)
                 until = self.recorder.deadlines(order)
                 return lambda order: payment_facts(order, payment, run.business, until)
             case _:

@@ -51,10 +51,14 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """The money is ours: how much really came, and the channel's own number for it."""
+    """The money is ours: how much really came, and the channel's own number for it.
+
+    ``uid`` is the payer, where the channel knows the user; "" where it does not.
+    """
 
     amount: Money
     reference: str
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
