@@ -6,6 +6,5 @@ from orderway.testing.simulation.run import simulate
 
 if __name__ == "__main__":
     result = simulate(int(sys.argv[1]), trace=True)
-    lines = [*result.trace, f"reached: {dict(result.reached)}", f"ended: {dict(result.ends)}", result.digest, ""]
-    sys.stdout.write("\n".join(lines))
+    sys.stdout.write(f"{result.trace}reached: {dict(result.reached)}\nended: {dict(result.ends)}\n{result.digest}\n")
     result.check()

@@ -1,186 +1,167 @@
-"""The people of the simulation: users who order and pay, and operators who lay hands on orders."""
+"""The people of the simulation: users who order and pay, operators, the post, and the shop's accountant."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import timedelta
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from orderway.app import App
-from orderway.channels.scripted import (
-    Behaviour,
-    Disputes,
-    NeverPays,
-    PaysAfterClose,
-    PaysAtOnce,
-    PaysLater,
-    PaysTwice,
-    PaysWrongAmount,
-    RefundBehaviour,
-    RefundsAtOnce,
-    RefundsLater,
-    RefundTimesOutAfter,
-    RefundTimesOutBefore,
-    RefundUnreachable,
-    Refuses,
-    RefusesRefund,
-    TimesOutAfter,
-    TimesOutBefore,
-    Unreachable,
-)
 from orderway.core.ids import id_from_own_number
-from orderway.core.money import Money, define_currency
-from orderway.core.payment import GATEWAY
+from orderway.core.money import Money
+from orderway.core.order import Order
+from orderway.core.payment import GATEWAY, LegState, RefundState
 from orderway.errors import OrderwayError
-from orderway.plans import Pay
 from orderway.ports.channel import Returned
-from orderway.testing.simulation.shop import PATIENT, STRICT
-from orderway.testing.simulation.world import SimulatedWorld
+from orderway.testing.simulation.payers import draw_payer, draw_refunding, draw_way
+from orderway.testing.simulation.shop import PatientShop, StrictShop
+from orderway.testing.simulation.world import Ask, SimulatedWorld
 from orderway.testing.world import PaidOutside
 
 __all__ = ["Accountant", "Post", "User"]
 
-define_currency("POINTS")
-WHO = {"actor": "eve", "reason": "simulated"}
-
-
-def payer(random: Random) -> list[Behaviour]:
-    """How a payer behaves, charge after charge."""
-    after = timedelta(seconds=random.uniform(0.5, 12))
-    behaviours: list[Behaviour] = [
-        *(PaysAtOnce(), PaysLater(after), PaysLater(after), PaysLater(after, notices=()), PaysTwice(after)),
-        *(NeverPays(), PaysAfterClose(after), PaysWrongAmount(after=after), TimesOutAfter(), TimesOutBefore()),
-        *(Unreachable(), Refuses("no"), Disputes(decided="lost"), Disputes(decided="won")),
-    ]
-    return [random.choice(behaviours), PaysLater(after)]
-
-
-def refunding(random: Random) -> list[RefundBehaviour]:
-    """What becomes of refunds, one after the other."""
-    results: list[RefundBehaviour] = [
-        *(RefundsAtOnce(), RefundsAtOnce(), RefundsLater(timedelta(seconds=5)), RefusesRefund("no")),
-        *(RefundTimesOutAfter(), RefundTimesOutBefore(), RefundUnreachable()),
-    ]
-    return [random.choice(results), RefundsAtOnce()]
+WHO: Any = {"actor": "eve", "reason": "simulated"}
+PRICES_MINOR = (0, 100, 990, 1234, 5000)
+ACTS = (
+    *("refund", "refund", "race of refunds", "cancel", "hold", "resume", "amend"),
+    *("switch", "top up", "read", "confirm", "accept"),
+)
 
 
 class User:
-    """One user with one order: its price, its way to pay, and what happens to it later.
+    """One user with one order: its price, its way to pay, and what users and operators do to it later.
 
     Args:
         world: where she lives.
-        number: hers.
+        number: hers; two of them have one wallet.
     """
 
     def __init__(self, world: SimulatedWorld, number: int) -> None:
         self.world = world
         self.random = random = Random(world.random.random())
-        self.uid = f"user-{number}"
-        self.type = random.choice([STRICT, PATIENT])
-        self.price = Money(random.choice([0, 100, 990, 1234, 5000]), "CNY")
-        self.pay = self._way()
+        self.uid = f"user-{number // 2}"
+        self.own_number = str(number)
+        self.type = random.choice([StrictShop.order_type, PatientShop.order_type])
+        self.price = Money(random.choice(PRICES_MINOR), "CNY")
+        self.pay = draw_way(random) if self.price else None
         self.data = {"number": "bad" if random.random() < 0.1 else "good"}
-        self.order_id = id_from_own_number(self.type, self.uid, "1")
-        if isinstance(world.channel.script, dict) and isinstance(world.channel.refund_script, dict):
-            world.channel.script[self.order_id] = payer(random)
-            world.channel.refund_script[self.order_id] = refunding(random)
+        self.order_id = id_from_own_number(self.type, self.uid, self.own_number)
+        cast(dict[str, Any], world.channel.script)[self.order_id] = draw_payer(random)
+        cast(dict[str, Any], world.channel.refund_script)[self.order_id] = draw_refunding(random)
 
     async def live(self) -> None:
         """Order, pay, and whatever comes next."""
-        random, world = self.random, self.world
-        await world.pause(random.uniform(0, 15))
+        random = self.random
+        await asyncio.sleep(random.uniform(0, 15))
         if random.random() < 0.8:
             await self._top_up("first")
-        if self.pay == GATEWAY and random.random() < 0.2:
+        pays_outside = self.pay == GATEWAY or (isinstance(self.pay, list) and GATEWAY in self.pay)
+        if pays_outside and random.random() < 0.2:
             self._pay_outside("early")
         await self._try("create", self._order)
-        if self.pay == GATEWAY and random.random() < 0.8:
-            await world.pause(random.uniform(0, 25))
-            self._pay_outside("G")
+        if pays_outside and random.random() < 0.8:
+            await asyncio.sleep(random.uniform(0, 25))
+            self._pay_outside("late")
         for _ in range(random.choice([0, 0, 1, 2, 3])):
-            await world.pause(random.uniform(0, 12))
-            await self._meddle()
+            await asyncio.sleep(random.uniform(0, 12))
+            await self._meddle(random.choice(ACTS))
 
-    async def _order(self, app: App) -> Any:
-        order = await app.create(self.type, self.uid, amount=self.price, pay=self.pay, data=self.data, own_number="1")
+    async def _order(self, app: App) -> Order[Any]:
+        order = await app.create(
+            self.type, self.uid, amount=self.price, pay=self.pay, data=self.data, own_number=self.own_number
+        )
         return await app.forward(order)
 
-    async def _meddle(self) -> None:
+    async def _meddle(self, act: str) -> None:
         """Something that a user or an operator does to an order, whatever state it is in."""
         order_id, random = self.order_id, self.random
-        act = random.choice(["refund", "refunds", "cancel", "hold", "resume", "amend", "switch", "top up", "read"])
         self.world.log.reached[act] += 1
-        part = Money(max(self.price.amount_minor // random.choice([1, 2, 3]), 1), "CNY")
         match act:
             case "refund":
-                await self._try(act, lambda app: app.refund(order_id, part, key="r0", **WHO))
-            case "refunds":
+                await self._refund("r0")
+            case "race of refunds":
                 for number in range(4):
-                    key = f"r{number}"
-                    self.world.spawn(
-                        self._try(act, lambda app, key=key: app.refund(order_id, part, key=key, **WHO)), f"refund {key}"
-                    )
+                    self.world.spawn(self._refund(f"r{number}"), act)
             case "cancel":
                 await self._try(act, lambda app: app.cancel(order_id, **WHO))
             case "hold":
                 await self._try(act, lambda app: app.hold(order_id, **WHO))
-                await self.world.pause(random.uniform(0, 6))
+                await asyncio.sleep(random.uniform(0, 6))
                 await self._try("resume", lambda app: app.resume(order_id, **WHO))
             case "resume":
                 await self._try(act, lambda app: app.resume(order_id, **WHO))
             case "amend":
                 await self._try(act, lambda app: app.amend(order_id, {"number": "good"}, **WHO))
             case "switch":
-                await self._try(act, lambda app: app.change_payment(order_id, random.choice(["card", "wallet"])))
+                channel = random.choice(["card", "wallet", "scripted"])
+                await self._try(act, lambda app: app.change_payment(order_id, channel))
             case "top up":
                 await self._top_up("later")
+            case "confirm":
+                await self._confirm()
+            case "accept":
+                await self._try(act, self._accept)
             case _:
                 await self._try(act, lambda app: app.get(order_id))
 
-    async def _try(self, what: str, ask: Any) -> None:
+    async def _refund(self, key: str) -> None:
+        part = Money(max(self.price.amount_minor // self.random.choice([1, 2, 3]), 1), "CNY")
+        await self._try("refund", lambda app: app.refund(self.order_id, part, key=key, **WHO))
+
+    async def _confirm(self) -> None:
+        """An operator has seen the money of the shop's own gateway on the bank's statement."""
+        seen = [payment for payment in self.world.paid_outside if payment.order_id == self.order_id]
+        if seen:
+            amount, reference = seen[0].amount, seen[0].reference
+            await self._try(
+                "confirm", lambda app: app.confirm_payment(self.order_id, amount, reference=reference, **WHO)
+            )
+
+    async def _accept(self, app: App) -> None:
+        order = await app.get(self.order_id)
+        for leg in order.legs:
+            if leg.state is LegState.UNEXPECTED:
+                await app.accept(order.id, leg.number, **WHO)
+
+    async def _try(self, what: str, ask: Ask) -> None:
         with suppress(OrderwayError):  # refused: that is an answer
-            await self.world.ask(f"{what} {self.uid}", ask)
+            await self.world.ask(f"{what} {self.uid}/{self.own_number}", ask)
 
     async def _top_up(self, key: str) -> None:
         random = self.random
         for currency, minor in (("CNY", random.choice([50, 400, 5000])), ("POINTS", random.choice([10, 40]))):
-            money = Money(minor, currency)
-            await self._try(
-                "top up", lambda app, money=money: app.wallet.top_up(self.uid, money, key=f"{key}{money.currency}")
-            )
+            await self._put_in(Money(minor, currency), f"{key} {self.own_number} {currency}")
+
+    async def _put_in(self, money: Money, key: str) -> None:
+        await self._try("top up", lambda app: app.wallet.top_up(self.uid, money, key=key))
 
     def _pay_outside(self, reference: str) -> None:
-        wrong = self.random.random() < 0.2
-        amount = Money(self.price.amount_minor + wrong, "CNY")
+        """Pay at the shop's own gateway: sometimes too much, sometimes twice."""
+        owed_minor = self.price.amount_minor if self.pay == GATEWAY else max(self.price.amount_minor - 30, 1)
+        amount = Money(owed_minor + (self.random.random() < 0.2), "CNY")
         for copy in range(1 + (self.random.random() < 0.2)):
-            told = f"{reference}{copy}-{self.uid}"
-            self.world.paid_outside.append(PaidOutside(self.order_id, amount, told, 1))
-            self.world.spawn(self._tell(amount, told), f"gateway {told}")
+            payment = PaidOutside(self.order_id, amount, f"{reference}{copy}-{self.own_number}", 1)
+            self.world.paid_outside.append(payment)
+            self.world.spawn(self._tell(payment), f"gateway {payment.reference}")
 
-    async def _tell(self, amount: Money, reference: str) -> None:
-        for _ in range(
-            1 + (self.random.random() < 0.3)
-        ):  # gateways tell again what was not answered, and sometimes what was
-            await self.world.pause(self.random.uniform(0, 3))
-            await self._try("gateway", lambda app: app.record_payment(self.order_id, amount, reference=reference))
-
-    def _way(self) -> Any:
-        if not self.price:
-            return None
-        points = Pay("points", Money(10, "POINTS"), worth=Money(30, "CNY"))
-        return self.random.choice(
-            [
-                *("wallet", "scripted", "scripted", "card", GATEWAY, ["wallet", "scripted"]),
-                *([points, "wallet", "scripted"], [points, "scripted"], [points, "wallet"]),
-                [Pay("card", Money(50, "CNY")), "wallet", "scripted"],
-            ]
-        )
+    async def _tell(self, payment: PaidOutside) -> None:
+        """The gateway tells of a payment until it is answered, and sometimes once more."""
+        for _ in range(1 + (self.random.random() < 0.3)):
+            await asyncio.sleep(self.random.uniform(0, 3))
+            await self._try(
+                "gateway",
+                lambda app: app.record_payment(self.order_id, payment.amount, reference=payment.reference),
+            )
 
 
 class Post:
-    """Carries the channel's notifications: some late, some twice, some not at first."""
+    """Carries the channel's notifications: some late, some twice, some only after they were lost once.
+
+    Args:
+        world: where it works.
+    """
 
     def __init__(self, world: SimulatedWorld) -> None:
         self.world = world
@@ -190,39 +171,51 @@ class Post:
         """Look for what is due, for ever."""
         while True:
             for body, headers in self.world.channel.pop_notifications():
-                copies = 2 if self.random.random() < 0.15 else 1
-                if copies > 1:
-                    self._fault("doubled message")
-                for _ in range(copies):
-                    self.world.spawn(self._carry(body, headers), "notification")
-            await self.world.pause(0.25)
+                self._take(body, headers)
+            await asyncio.sleep(0.5)
 
-    async def _carry(self, body: bytes, headers: Mapping[str, str]) -> None:
-        await self.world.pause(self.random.uniform(0, 1))
-        if self.world.storms and self.random.random() < 0.2:
-            self._fault("lost message")  # it is sent again, since nobody has answered
-            await self.world.pause(self.random.uniform(5, 20))
+    def _take(self, body: bytes, headers: Mapping[str, str]) -> None:
+        world, odds = self.world, self.world.odds
+        delays_s = [self.random.uniform(0, 1)]
+        if world.storms and self.random.random() < odds.doubled:
+            world.log.fault("post", "doubled message", "")
+            delays_s.append(self.random.uniform(0, 8))
+        if world.storms and self.random.random() < odds.lost:
+            world.log.fault("post", "lost message", "")  # nobody answers, so it is sent again
+            delays_s = [delay_s + self.random.uniform(5, 20) for delay_s in delays_s]
+        for delay_s in delays_s:
+            world.spawn(self._carry(body, headers, delay_s), "notification")
+
+    async def _carry(self, body: bytes, headers: Mapping[str, str], delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
         with suppress(OrderwayError):
             await self.world.ask("notification", lambda app: app.notify("scripted", body, headers))
 
-    def _fault(self, kind: str) -> None:
-        self.world.log.fault(self.world.clock.monotonic_s(), "post", kind, "")
-
 
 class Accountant:
-    """Pays out what the shop's own gateway owes, and tells so."""
+    """Pays out what the shop's own gateway owes, and tells so.
+
+    Args:
+        world: where he works.
+    """
 
     def __init__(self, world: SimulatedWorld) -> None:
         self.world = world
 
-    async def work(self) -> None:
-        """Every refund that waits for the shop's own gateway."""
-        for order in await self.world.orders():
-            for refund in order.refunds:
-                if refund.is_live and order.legs[refund.leg].channel == GATEWAY:
-                    await self._pay_out(order.id, refund.number)
+    async def run(self) -> None:
+        """Look for what is owed, for ever."""
+        while True:
+            await asyncio.sleep(5)
+            for order in await self.world.orders():
+                for refund in order.refunds:
+                    is_owed = refund.is_live or refund.state is RefundState.STUCK
+                    if is_owed and order.legs[refund.leg].channel == GATEWAY:
+                        self.world.paid_back[order.id, refund.number] = Money(
+                            refund.amount_minor, order.legs[refund.leg].currency
+                        )
+                        await self._tell(order.id, refund.number)
 
-    async def _pay_out(self, order_id: str, number: int) -> None:
+    async def _tell(self, order_id: str, number: int) -> None:
         done = Returned(f"B{number}-{order_id}")
         with suppress(OrderwayError):
             await self.world.ask("record refund", lambda app: app.record_refund(order_id, number, done))

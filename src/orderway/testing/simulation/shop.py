@@ -1,4 +1,4 @@
-"""The shop of the simulation: goods in the orders' database, which it takes back when an order is undone."""
+"""The shops of the simulation: goods in the orders' database, which are taken back when an order is undone."""
 
 from __future__ import annotations
 
@@ -8,36 +8,21 @@ from typing import Any
 from orderway.core.order import Order
 from orderway.ports.business import Business, Retry
 
-__all__ = ["PATIENT", "STRICT", "Shop"]
-
-STRICT = 1
-PATIENT = 2
+__all__ = ["PatientShop", "StrictShop"]
 
 
-class Shop(Business[dict[str, Any]]):
-    """Delivers by ``delivery.execute``, but not to a bad number.
+class StrictShop(Business[dict[str, Any]]):
+    """Delivers by ``delivery.execute``, but not to a bad number; odd money that it cannot place waits for a person."""
 
-    Args:
-        late: True for the order type that revives orders, waits for top-ups, and gives wrong amounts back.
-    """
-
-    order_type = STRICT
+    order_type = 1
     retry = Retry(first=timedelta(seconds=1), cap=timedelta(seconds=4), deadline=timedelta(seconds=40))
     pay_within = timedelta(seconds=20)
     query_every = timedelta(seconds=3)
     refund_within = timedelta(seconds=60)
 
-    def __init__(self, *, late: bool) -> None:
-        if late:
-            self.order_type = PATIENT  # type: ignore[misc] # one class stands for two order types here
-            self.late_payment = "revive"  # type: ignore[misc]
-            self.wrong_payment = "give_back"  # type: ignore[misc]
-            self.when_short = "wait"  # type: ignore[misc]
-            self.refund_by = "ratio"  # type: ignore[misc]
-
     async def deliver(self, order: Order[dict[str, Any]], delivery: Any) -> None:
         """One row; a bad number fails until an operator corrects it."""
-        if order.data.get("number") == "bad":
+        if order.data["number"] == "bad":
             raise ValueError("no such number")
         delivery.execute("INSERT INTO goods (order_id) VALUES (:id)", {"id": order.id}, expect=1)
 
@@ -47,3 +32,32 @@ class Shop(Business[dict[str, Any]]):
 
     async def ended(self, order: Order[dict[str, Any]]) -> None:
         """Nothing; but it is called."""
+
+
+class PatientShop(StrictShop):
+    """Revives orders, waits for top-ups, gives wrong amounts back; delivers in steps, and has all closing hooks.
+
+    Args:
+        parcels: the keys under which a carrier was asked for a parcel; it sends one a key.
+    """
+
+    order_type = 2
+    when_short = "wait"
+    late_payment = "revive"
+    wrong_payment = "give_back"
+    refund_by = "ratio"
+
+    def __init__(self, parcels: set[str]) -> None:
+        self._parcels = parcels
+
+    async def deliver(self, order: Order[dict[str, Any]], delivery: Any) -> None:
+        """A parcel first, then the row."""
+        order.data["parcel"] = await delivery.step("parcel", self._send)
+        await super().deliver(order, delivery)
+
+    async def finished(self, order: Order[dict[str, Any]]) -> None:
+        """Nothing; but it is called."""
+
+    def _send(self, key: str) -> str:
+        self._parcels.add(key)
+        return key

@@ -7,30 +7,43 @@ from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import sha256
 from random import Random
+from typing import Any
 
-from orderway.testing.clock import VirtualClock
 from orderway.testing.crash import CrashPoints
+from orderway.testing.simulation.virtual_time import SimulatedClock
 
-__all__ = ["Log", "Odds", "Weather", "WorkerClock"]
+__all__ = ["FAULTS", "Log", "Odds", "Weather", "WorkerClock"]
+
+FAULTS = (
+    *("crash", "failed call", "lost answer", "slow hook", "freeze", "lost holder"),
+    *("lost message", "doubled message", "wrong clock"),
+)
+"""Each kind of fault, as it is counted in what was reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Odds:
-    """How likely each fault is at each point that a worker passes.
+    """How likely each fault is.
 
     Args:
-        delay: the call takes a while, up to 80 ms.
-        fail: it raises: before a call nothing was done, after it the answer was lost.
-        crash: the process dies.
-        freeze: the process stands still for 4 to 9 s, long enough to be declared dead.
-        slow: of hooks only: it takes 1 to 6 s.
+        delay: at a point, that the call takes a while, up to 80 ms.
+        fail: at a point: it raises. Before a call nothing was done, after it the answer was lost.
+        crash: at a point: the process dies.
+        freeze: at a point: the process stands still for 4 to 9 s, long enough to be declared dead.
+        slow: of a hook: it takes 1 to 6 s.
+        lost: of a notification: it is lost on its way, and sent again much later.
+        doubled: of a notification: it comes twice.
+        wrong_clock: of a run: its workers' wall clocks are wrong, by up to two minutes.
     """
 
     delay: float = 0.3
     fail: float = 0.01
     crash: float = 0.0015
-    freeze: float = 0.001
-    slow: float = 0.05
+    freeze: float = 0.0015
+    slow: float = 0.1
+    lost: float = 0.3
+    doubled: float = 0.2
+    wrong_clock: float = 0.5
 
 
 @dataclass(slots=True)
@@ -44,53 +57,52 @@ class Log:
     keep: bool = False
     lines: list[str] = field(default_factory=list)
     reached: Counter[str] = field(default_factory=Counter)
-    digest: str = ""
+    hash: Any = field(default_factory=sha256)
 
-    def note(self, at_s: float, who: str, what: str) -> None:
+    def note(self, who: str, what: str) -> None:
         """One more line."""
-        line = f"{at_s:10.4f} {who:10} {what}"
-        self.digest = sha256(f"{self.digest}{line}".encode()).hexdigest()
+        line = f"{asyncio.get_running_loop().time():10.4f} {who:10} {what}\n"
+        self.hash.update(line.encode())
         if self.keep:
             self.lines.append(line)
 
-    def fault(self, at_s: float, who: str, kind: str, where: str) -> None:
+    def fault(self, who: str, kind: str, where: str) -> None:
         """A fault that was reached."""
         self.reached[kind] += 1
-        self.note(at_s, who, f"{kind.upper()} {where}")
+        self.note(who, f"{kind.upper()} {where}")
 
 
 class Weather(CrashPoints):
     """The points of one worker, at which anything may happen while it storms.
 
     Args:
-        clock: the world's.
         random: decides.
         name: the worker's.
         log: is told.
         odds: how likely what is.
+        storms: False for fair weather.
     """
 
-    def __init__(self, clock: VirtualClock, random: Random, name: str, log: Log, odds: Odds) -> None:
+    def __init__(self, random: Random, name: str, log: Log, odds: Odds, *, storms: bool) -> None:
         super().__init__()
-        self.clock = clock
         self.random = random
         self.name = name
         self.log = log
         self.odds = odds
-        self.storms = True
+        self.storms = storms
+        self._now_s = asyncio.get_running_loop().time
         self._frozen_until_s = 0.0
-        self._never = asyncio.Event()
 
     async def reach(self, name: str, error: Exception) -> None:
         """Pass a point in a coroutine."""
         await self.thawed()
-        self.log.note(self.clock.monotonic_s(), self.name, name)
+        self.log.note(self.name, name)
         if self.random.random() < self.odds.delay:
             await self._take(self.random.uniform(0, 0.08))
         if not self.storms:
             return
         if name.startswith("before hook") and self.random.random() < self.odds.slow:
-            self._fault("slow hook", name)
+            self.log.fault(self.name, "slow hook", name)
             await self._take(self.random.uniform(1, 6))
         self._strike(name, error)
         await self.thawed()
@@ -98,67 +110,58 @@ class Weather(CrashPoints):
     def reach_plain(self, name: str, error: Exception) -> None:
         """Pass a point in plain code: nothing can be waited for there."""
         self.check_alive()
-        self.log.note(self.clock.monotonic_s(), self.name, name)
+        self.log.note(self.name, name)
         if self.storms:
             self._strike(name, error)
 
     async def thawed(self) -> None:
-        """Wait while the process stands still; then it may turn out that it is dead."""
-        while (left_s := self._frozen_until_s - self.clock.monotonic_s()) > 0 and not self.dead:
-            await self.clock.wait(self._never, left_s + 1e-6)  # the clock counts whole microseconds
+        """Wait while the process stands still; then it may turn out that it is dead.
+
+        Raises:
+            Crashed: it is.
+        """
+        left_s = self._frozen_until_s - self._now_s()
+        if left_s > 0:
+            await asyncio.sleep(left_s)
         self.check_alive()
 
-    def calm_down(self) -> None:
-        """No more faults."""
-        self.storms = False
-
-    def die(self, where: str) -> None:
+    def die(self) -> None:
         """The process dies: nothing that it does from now on has any effect."""
-        self._fault("crash", where)
         self.dead = True
         self.stopped.set()
 
     def _strike(self, name: str, error: Exception) -> None:
-        drawn = self.random.random()
-        if drawn < self.odds.crash:
-            self.die(name)
+        odds, drawn = self.odds, self.random.random()
+        if drawn < odds.crash:
+            self.log.fault(self.name, "crash", name)
+            self.die()
             raise self._death()
-        if drawn < self.odds.crash + self.odds.freeze and not self.open_transactions:
-            self._fault("freeze", name)
-            self._frozen_until_s = self.clock.monotonic_s() + self.random.uniform(4, 9)
-        elif drawn < self.odds.crash + self.odds.freeze + self.odds.fail:
-            self._fault("lost answer" if name.startswith("after") else "failed call", name)
+        if drawn < odds.crash + odds.freeze and not self.open_transactions:
+            self.log.fault(self.name, "freeze", name)
+            self._frozen_until_s = self._now_s() + self.random.uniform(4, 9)
+        elif drawn < odds.crash + odds.freeze + odds.fail:
+            self.log.fault(self.name, "lost answer" if name.startswith("after") else "failed call", name)
             raise error
 
-    def _fault(self, kind: str, where: str) -> None:
-        self.log.fault(self.clock.monotonic_s(), self.name, kind, where)
-
     async def _take(self, seconds: float) -> None:
-        await self.clock.wait(self._never, seconds)
+        await asyncio.sleep(seconds)
         await self.thawed()
 
 
-class WorkerClock:
-    """The world's clock as one worker has it: its wall clock may be wrong, and death ends its waiting.
+class WorkerClock(SimulatedClock):
+    """The clock of one worker: a dead process never goes on after a wait, a frozen one later.
 
     Args:
-        clock: the world's.
         skew_us: how far its wall clock is off, in microseconds.
         weather: over the worker.
     """
 
-    def __init__(self, clock: VirtualClock, skew_us: int, weather: Weather) -> None:
-        self._clock = clock
-        self._skew_us = skew_us
+    def __init__(self, skew_us: int, weather: Weather) -> None:
+        super().__init__(skew_us)
         self._weather = weather
-        self.monotonic_s = clock.monotonic_s
-
-    def now_us(self) -> int:
-        """What this worker takes for the time."""
-        return self._clock.now_us() + self._skew_us
 
     async def wait(self, event: asyncio.Event, timeout_s: float) -> bool:
-        """Wait as the world's clock does; a dead process never goes on."""
-        is_set = await self._clock.wait(event, timeout_s)
+        """Wait as any clock does, and then as long as the process stands still."""
+        is_set = await super().wait(event, timeout_s)
         await self._weather.thawed()
         return is_set

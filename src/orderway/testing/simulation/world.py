@@ -6,131 +6,157 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from orderway.adapters import memory_ports
 from orderway.app import App
 from orderway.channels.scripted import ScriptedChannel
+from orderway.core.money import Money
 from orderway.core.order import Order
 from orderway.errors import OrderwayError
 from orderway.memory import MemoryDatabase
 from orderway.ports.store import Query
-from orderway.testing.clock import VirtualClock
 from orderway.testing.crash import Crashed
-from orderway.testing.simulation.shop import Shop
+from orderway.testing.simulation.audit import Audit, AuditedStore
+from orderway.testing.simulation.shop import PatientShop, StrictShop
+from orderway.testing.simulation.virtual_time import SimulatedClock
 from orderway.testing.simulation.weather import Log, Odds, Weather, WorkerClock
 from orderway.testing.watched import watched_business, watched_channel, watched_ports
 from orderway.testing.world import PaidOutside
 
 __all__ = ["SimulatedWorker", "SimulatedWorld"]
 
-SKEWS_S = (0, 0, 0, -2, 2, -45, 45, 600)
+SKEWS_S = (0, 0, -2, 2, -45, 45, -120, 120)
 RESTART_S = (0.5, 4.0)
+ANSWER_WITHIN = 60
 Ask = Callable[[App], Awaitable[Any]]
 
 
 class SimulatedWorker:
-    """One process: an App under its own weather, with its own idea of the time."""
+    """One process: an App under its own weather, with its own idea of the time.
 
-    def __init__(self, world: SimulatedWorld, number: int) -> None:
+    Args:
+        world: where it lives.
+        number: of the worker.
+        skew_s: how far its wall clock is off.
+    """
+
+    def __init__(self, world: SimulatedWorld, number: int, skew_s: int) -> None:
         random = Random(world.random.random())
         self.name = f"worker-{number}"
-        skew_s = random.choice(SKEWS_S)
-        if skew_s:
-            world.log.fault(world.clock.monotonic_s(), self.name, "wrong clock", f"by {skew_s} s")
-        self.weather = Weather(world.clock, random, self.name, world.log, world.odds)
-        clock = WorkerClock(world.clock, skew_s * 1_000_000, self.weather)
+        self.weather = Weather(random, self.name, world.log, world.odds, storms=world.storms)
+        ports = memory_ports(world.database)
         self.app = App(
-            watched_ports(memory_ports(world.database), self.weather),
+            watched_ports(replace(ports, store=cast(Any, AuditedStore(ports.store, world.audit))), self.weather),
             channels=[watched_channel(each, self.weather) for each in (world.channel, world.card)],
             wallets=("wallet", "points"),
-            clock=clock,
+            clock=WorkerClock(skew_s * 1_000_000, self.weather),
             entropy=random.randbytes,
+            beat_every_s=1.0,
         )
         for name in ("wallet", "points"):
             self.app.channels[name] = watched_channel(self.app.channels[name], self.weather)
-        for late in (False, True):
-            self.app.register(watched_business(Shop(late=late), self.weather))
-        self.ready = False
+        for shop in (StrictShop(), PatientShop(world.parcels)):
+            self.app.register(watched_business(shop, self.weather))
+        self.is_ready = False
 
     async def live(self) -> None:
         """Start, and live until death."""
         with suppress(Crashed):
-            while not self.ready:
+            while not self.is_ready:
                 with suppress(OrderwayError):
                     await self.app.start()
-                    self.ready = True
+                    self.is_ready = True
             await self.weather.stopped.wait()
-        self.ready = False
+        self.is_ready = False
 
-    @property
-    def is_alive(self) -> bool:
-        """True while it can be asked."""
-        return self.ready and not self.weather.dead
+    async def end(self) -> None:
+        """After death: end what is left of its tasks."""
+        self.weather.die()
+        tasks = [*self.app._tasks, *self.app.sweeper._in_hand]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class SimulatedWorld:
-    """What outlives the workers.
+    """What outlives the workers. Made while the simulated loop runs.
 
     Args:
         random: of the whole run.
         log: is told of everything.
         odds: of the faults.
+
+    Attributes:
+        channel: where payers pay as their script says.
+        card: another channel, which holds money; each payer pays there at once.
+        paid_outside: what users paid at the shop's own gateway.
+        paid_back: what the shop itself paid back, by order id and number of the refund.
+        parcels: the keys that the carrier knows.
     """
 
     def __init__(self, random: Random, log: Log, odds: Odds) -> None:
         self.random = random
         self.log = log
         self.odds = odds
-        self.clock = VirtualClock()
+        self.clock = SimulatedClock()
         self.database = MemoryDatabase()
-        self.channel = ScriptedChannel(self.clock, asks_payer=True)
+        self.ports = memory_ports(self.database)
+        self.channel = ScriptedChannel(self.clock, {}, refund_script={})
         self.card = ScriptedChannel(self.clock, name="card", asks_payer=False, holds=True)
         self.paid_outside: list[PaidOutside] = []
-        self.problems: list[str] = []
+        self.paid_back: dict[tuple[str, int], Money] = {}
+        self.parcels: set[str] = set()
+        self.audit = Audit(log)
+        self.problems = self.audit.problems
         self.workers: list[SimulatedWorker] = []
         self.storms = True
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._never = asyncio.Event()
+        self._skews_s = SKEWS_S if random.random() < odds.wrong_clock else (0,)
+        self._errands: set[asyncio.Task[Any]] = set()
+        self._services: set[asyncio.Task[Any]] = set()
         self.goods.execute("CREATE TABLE goods (order_id TEXT NOT NULL)")
-        self._ports = memory_ports(self.database)
 
     @property
     def goods(self) -> sqlite3.Connection:
-        """The shop's own tables."""
+        """The shops' own table."""
         return self.database.goods
 
-    def spawn(self, act: Awaitable[Any], name: str) -> asyncio.Task[Any]:
+    @property
+    def is_busy(self) -> bool:
+        """True while anybody still wants something."""
+        return bool(self._errands)
+
+    def spawn(self, errand: Awaitable[Any], name: str) -> None:
         """Have this done beside everything else; what it raises is a problem of the run."""
-        task: asyncio.Task[Any] = asyncio.ensure_future(act)
-        task.set_name(name)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
+        self._begin(self._errands, errand, name)
 
-    def hire(self) -> SimulatedWorker:
+    def serve(self, service: Awaitable[Any], name: str) -> None:
+        """Have this done as long as the world stands."""
+        self._begin(self._services, service, name)
+
+    def hire(self) -> None:
         """One more worker, which is replaced some time after its death."""
-        worker = SimulatedWorker(self, len(self.workers) + 1)
+        skew_s = self.random.choice(self._skews_s)
+        worker = SimulatedWorker(self, len(self.workers) + 1, skew_s)
+        if skew_s:
+            self.audit.clocks_are_right = False
+            self.log.fault(worker.name, "wrong clock", f"by {skew_s} s")
         self.workers.append(worker)
-        self.spawn(self._employ(worker), worker.name)
-        return worker
+        self.serve(self._employ(worker), worker.name)
 
-    async def pause(self, seconds: float) -> None:
-        """Let so much virtual time pass for the caller."""
-        await self.clock.wait(self._never, seconds)
-
-    async def ask(self, what: str, ask: Ask, *, tries: int = 60) -> Any:
-        """Ask a living worker, as a caller does who asks again until he knows; None if he never gets an answer.
+    async def ask(self, what: str, ask: Ask) -> Any:
+        """Ask a living worker, as a caller does who asks again until he knows.
 
         Raises:
             OrderwayError: an answer that is no use asking again for.
         """
-        for _ in range(tries):
-            alive = [worker for worker in self.workers if worker.is_alive]
+        for _ in range(ANSWER_WITHIN):
+            alive = [worker for worker in self.workers if worker.is_ready and not worker.weather.dead]
             if alive:
                 worker = self.random.choice(alive)
-                self.log.note(self.clock.monotonic_s(), "caller", f"{what} of {worker.name}")
+                self.log.note("caller", f"{what} of {worker.name}")
                 try:
                     return await ask(worker.app)
                 except Crashed:
@@ -138,48 +164,47 @@ class SimulatedWorld:
                 except OrderwayError as error:
                     if not (error.retryable or error.code == "outcome_unknown"):
                         raise
-            await self.pause(self.random.uniform(0.2, 2))
+            await asyncio.sleep(self.random.uniform(0.2, 2))
+        self.problems.append(f"{what}: nobody answered in {ANSWER_WITHIN} tries")
         return None
 
     def calm_down(self) -> None:
-        """No more faults from now on."""
+        """No more faults from now on; wrong clocks stay wrong."""
         self.storms = False
         for worker in self.workers:
-            worker.weather.calm_down()
+            worker.weather.storms = False
 
     async def orders(self) -> list[Order[Any]]:
         """All orders as committed last."""
-        return list((await self._ports.store.list(Query(limit=1000))).orders)
+        return list((await self.ports.store.list(Query(limit=1000))).orders)
 
     async def close(self) -> None:
         """End everything that is still there."""
-        for task in self._tasks:
+        tasks = [*self._errands, *self._services]
+        for task in tasks:
+            task.remove_done_callback(self._ended)
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for worker in self.workers:
-            if not worker.weather.dead:
-                worker.weather.dead = True
-                worker.weather.stopped.set()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for worker in self.workers:
-            await _end(worker.app)
+            await worker.end()
         self.channel.disconnect()
         self.card.disconnect()
 
     async def _employ(self, worker: SimulatedWorker) -> None:
         await worker.live()
         self.problems += worker.weather.problems
-        await self.pause(self.random.uniform(*RESTART_S))
-        self.hire().weather.storms = self.storms
+        worker.weather.problems.clear()
+        await asyncio.sleep(self.random.uniform(*RESTART_S))
+        self.hire()
+
+    def _begin(self, kind: set[asyncio.Task[Any]], act: Awaitable[Any], name: str) -> None:
+        task: asyncio.Task[Any] = asyncio.ensure_future(act)
+        task.set_name(name)
+        kind.add(task)
+        task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self._errands.discard(task)
+        self._services.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.problems.append(f"{task.get_name()} ended with {error!r}")
-
-
-async def _end(app: App) -> None:
-    """End the background tasks of an App whose process is dead."""
-    tasks = [*app._tasks, *app.sweeper._in_hand]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
