@@ -26,6 +26,7 @@ from orderway.core.facts import (
     Stuck,
     UnexpectedAccepted,
 )
+from orderway.core.journal import Entry
 from orderway.core.money import Money
 from orderway.core.order import Order, Stage
 from orderway.core.payment import Leg, LegState, Refund, RefundState
@@ -51,6 +52,7 @@ __all__ = [
     "cancel_facts",
     "dispute_facts",
     "hold_facts",
+    "is_decided",
     "plan_facts",
     "refund_facts",
     "refund_result_facts",
@@ -226,8 +228,15 @@ def refund_result_facts(order: Order[Any], number: int, outcome: Returned | Refu
     return (RefundRefused(refund=number, error=outcome.why),)
 
 
+def is_decided(entries: Sequence[Entry], reference: str) -> bool:
+    """True if the journal says how this dispute ended: what is told of it once more, in whatever order, is no news."""
+    of = fitting_reference(reference)
+    ends = (entry for entry in entries if entry.fact in {DisputeWon.__name__, DisputeLost.__name__})
+    return any(entry.fields["reference"] == of for entry in ends)
+
+
 def dispute_facts(order: Order[Any], told: DisputeNotification) -> Sequence[Fact]:
-    """A dispute, or what was decided in it; none if that is known.
+    """A dispute that is not decided yet, or what was decided in it; none if it is known to be open.
 
     Raises:
         Unavailable: the order does not know of this payment yet: to be told again.
@@ -240,17 +249,18 @@ def dispute_facts(order: Order[Any], told: DisputeNotification) -> Sequence[Fact
             order_id=order.id,
         )
     number, of = leg.number, fitting_reference(told.reference)
-    if told.state == "opened":
-        if leg.disputed_minor:
-            return ()
-        return (DisputeOpened(leg=number, amount_minor=told.amount.amount_minor, reference=of),)
-    if not leg.disputed_minor:
-        return ()
+    opened = DisputeOpened(leg=number, amount_minor=told.amount.amount_minor, reference=of)
+    facts: list[Fact] = [] if leg.disputed_minor else [opened]  # the end may be told first
     if told.state == "won":
-        return (DisputeWon(leg=number, reference=of),)
-    lost_minor = min(told.amount.amount_minor, leg.refundable_minor)  # what a refund has reserved goes back that way
-    lost = DisputeLost(leg=number, amount_minor=lost_minor, reference=of)
-    return (lost, *all_refunded(order.after(lost, order.updated_at_us)))
+        facts.append(DisputeWon(leg=number, reference=of))
+    elif told.state == "lost":
+        lost_minor = min(told.amount.amount_minor, leg.refundable_minor)  # what is reserved goes back that way
+        facts.append(DisputeLost(leg=number, amount_minor=lost_minor, reference=of))
+        after = order.copy()
+        for fact in facts:
+            after.apply(fact, order.updated_at_us)
+        facts += all_refunded(after)
+    return facts
 
 
 def resume_facts(order: Order[Any], until: Deadlines) -> Sequence[Fact]:

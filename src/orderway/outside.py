@@ -14,7 +14,7 @@ from orderway.core.order import Order
 from orderway.core.payment import GATEWAY
 from orderway.errors import InvalidValue, OrderNotFound
 from orderway.odd import Payment, payment_facts
-from orderway.operations import dispute_facts, plan_facts, refund_result_facts
+from orderway.operations import dispute_facts, is_decided, plan_facts, refund_result_facts
 from orderway.orders import check_texts
 from orderway.parked import Parked
 from orderway.payments import Payments
@@ -148,6 +148,9 @@ class Outside:
         """
         self._ready()
         check_texts(actor=actor, cause=cause)
+        ids.check_order_id(told.order_id)
+        if is_decided(await self.ports.store.entries(told.order_id), told.reference):
+            return self._adopt(await self.ports.store.get(told.order_id))
         stamp = self.recorder.stamp(actor, cause=cause)
         return await self._record(told.order_id, lambda order: dispute_facts(order, told), stamp)
 

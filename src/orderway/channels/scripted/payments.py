@@ -43,7 +43,7 @@ class PaymentBook:
         self._storage = storage
         self._outbox = outbox
 
-    def find(self, charge: Charge, now_us: int) -> Outcome:
+    def find(self, charge: Charge, now_us: int, *, any_amount: bool = False) -> Outcome:
         """What became of a key: any outcome except ``Short``.
 
         Raises:
@@ -58,7 +58,7 @@ class PaymentBook:
         order_id, amount_minor, code, at_most, state, why = row
         asked = Money(amount_minor, code)
         same_amount = charge.amount == asked or (
-            (at_most or charge.at_most) and charge.amount.currency == asked.currency
+            (any_amount or at_most or charge.at_most) and charge.amount.currency == asked.currency
         )
         if order_id != charge.order_id or not same_amount:
             raise KeyReused(
@@ -121,7 +121,7 @@ class PaymentBook:
 
     def close(self, charge: Charge, now_us: int) -> Outcome:
         """Close a key, unless it is paid; what is held is released, and what payers would still pay is dropped."""
-        outcome = self.find(charge, now_us)
+        outcome = self.find(charge, now_us, any_amount=True)  # what is not wanted any more may have become less
         if isinstance(outcome, Captured | ClosedThere):
             return outcome
         if outcome == NotFound():
