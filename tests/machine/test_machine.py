@@ -18,8 +18,9 @@ TIMES = 20 if os.environ.get("ORDERWAY_LONG") else 1
 STEPS_AN_EXAMPLE = 100
 
 RUNS: dict[str, tuple[Callable[[], Grounds], int]] = {
-    "memory": (MemoryGrounds, 20_000),
-    "sqlite": (lambda: SqliteGrounds(shards=3), 600),
+    "memory, first half": (MemoryGrounds, 25_000),
+    "memory, second half": (MemoryGrounds, 25_000),
+    "sqlite": (lambda: SqliteGrounds(shards=3), 1_000),
 }
 
 

@@ -4,7 +4,8 @@ Workers share one database; they die, freeze and are buried; hooks fail; payers 
 After every step the books must balance, and at the end everything must have come to its end.
 """
 
+from orderway.testing.machine.base import rule_names
 from orderway.testing.machine.grounds import Grounds, MemoryGrounds, SqliteGrounds
-from orderway.testing.machine.rules import JourneyMachine, rule_names
+from orderway.testing.machine.rules import JourneyMachine
 
 __all__ = ["Grounds", "JourneyMachine", "MemoryGrounds", "SqliteGrounds", "rule_names"]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from orderway.adapters import Ports, memory_ports, ports_for
+from orderway.core.order import Order
 from orderway.memory import MemoryDatabase
+from orderway.ports.ledger import Posting
+from orderway.ports.store import Query
 
 __all__ = ["Grounds", "MemoryGrounds", "SqliteGrounds"]
 
@@ -30,6 +33,12 @@ class Grounds(Protocol):
     def delivered(self) -> list[str]:
         """The order ids in ``goods``, one for each delivery."""
 
+    async def rows(self, observer: Ports) -> Iterable[Order[Any]]:
+        """All orders as stored; where it can be, one that has not changed is the same object as before."""
+
+    async def new_postings(self, observer: Ports) -> list[Posting]:
+        """The ledger's postings that this has not given before."""
+
     def close(self) -> None:
         """Throw everything away."""
 
@@ -39,6 +48,7 @@ class MemoryGrounds:
 
     def __init__(self, shards: int = 1) -> None:
         self._database = MemoryDatabase(shards)
+        self._posted = 0
 
     def ports(self) -> Ports:
         """A further set of adapters on the same data."""
@@ -51,6 +61,16 @@ class MemoryGrounds:
     def delivered(self) -> list[str]:
         """The order ids in ``goods``."""
         return [order_id for (order_id,) in self._database.goods.execute("SELECT order_id FROM goods")]
+
+    async def rows(self, observer: Ports) -> Iterable[Order[Any]]:
+        """The stored rows themselves: each change puts another one in its place."""
+        return [row for shard in self._database.shards for row in shard.orders.values()]
+
+    async def new_postings(self, observer: Ports) -> list[Posting]:
+        """What was posted since."""
+        new = [each.posting for each in self._database.posted[self._posted :]]
+        self._posted += len(new)
+        return new
 
     def close(self) -> None:
         """Throw everything away."""
@@ -65,6 +85,7 @@ class SqliteGrounds:
         self._path = Path(self._folder.name) / "orders.db"
         self._shards = shards
         self._goods: sqlite3.Connection | None = None
+        self._given: set[tuple[str, str]] = set()
 
     def ports(self) -> Ports:
         """Another set of adapters, with a writer thread of its own."""
@@ -79,6 +100,22 @@ class SqliteGrounds:
         """The order ids in ``goods``."""
         assert self._goods is not None, "prepare() comes first"
         return [order_id for (order_id,) in self._goods.execute("SELECT order_id FROM goods")]
+
+    async def rows(self, observer: Ports) -> Iterable[Order[Any]]:
+        """The orders, read anew."""
+        return (await observer.store.list(Query(limit=1000))).orders
+
+    async def new_postings(self, observer: Ports) -> list[Posting]:
+        """Read all, in the ledger's own order, which is not that of time."""
+        new: list[Posting] = []
+        cursor: str | None = None
+        while True:
+            page, cursor = await observer.ledger.postings(cursor, 1000)
+            new += [each.posting for each in page if (each.posting.uid, each.posting.key) not in self._given]
+            if cursor is None:
+                break
+        self._given |= {(posting.uid, posting.key) for posting in new}
+        return new
 
     def close(self) -> None:
         """Throw everything away."""
