@@ -24,9 +24,9 @@ from orderway.testing.machine.books import Books
 from orderway.testing.machine.grounds import Grounds, MemoryGrounds
 from orderway.testing.machine.shops import PAY_WITHIN, TYPES
 from orderway.testing.machine.worker import Worker
-from orderway.testing.machine.world import SECRETS, World
+from orderway.testing.machine.world import CURRENCY, POINTS, SECRETS, World
 
-__all__ = ["ORDER_TYPES", "PRICES", "UIDS", "WHO", "Machine", "counted", "leg_of", "rule_names"]
+__all__ = ["MOSTLY", "ORDER_TYPES", "PRICES", "UIDS", "WHO", "Machine", "counted", "leg_of", "rule_names"]
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Callable[..., Any])
@@ -34,6 +34,9 @@ _NAMES: list[str] = []
 
 ORDER_TYPES = st.sampled_from(TYPES)
 UIDS = st.sampled_from(["ann", "bob", "eve"])
+WEALTHY = ("ann", "bob")
+"""Whose wallets are full in the beginning."""
+MOSTLY = st.sampled_from([True, True, True, False])
 PRICES = st.sampled_from([1, 250, 990])
 WHO: dict[str, Any] = {"actor": "ops", "reason": "asked for"}
 MENDED_AT = 6
@@ -92,6 +95,9 @@ class Machine(RuleBasedStateMachine):
         """Notifications that could not be taken: the channels tell them again."""
         self.begun.join()
         self.begun.join()
+        for uid in WEALTHY:
+            self._top_up(uid, Money(5000, CURRENCY))
+            self._top_up(uid, Money(150, POINTS))
 
     # ---- what always holds ----------------------------------------------------------------------------------------
 

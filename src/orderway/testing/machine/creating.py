@@ -30,13 +30,15 @@ from orderway.core.money import Money
 from orderway.core.payment import GATEWAY, LegState
 from orderway.errors import OrderExists
 from orderway.plans import Pay
-from orderway.testing.machine.base import ORDER_TYPES, PRICES, UIDS, WHO, Machine, counted, leg_of
+from orderway.testing.machine.base import MOSTLY, ORDER_TYPES, PRICES, UIDS, WHO, Machine, counted, leg_of
 from orderway.testing.machine.world import CURRENCY, POINTS
 
 __all__ = ["Creating"]
 
 BEHAVIOURS = st.sampled_from(
     [
+        PaysAtOnce(),
+        PaysAtOnce(),
         PaysAtOnce(),
         PaysAtOnce(DOUBLED),
         PaysLater(timedelta(seconds=5)),
@@ -83,12 +85,12 @@ PLANS = st.sampled_from(
 class Creating(Machine):
     """Orders are made."""
 
-    @rule(target=Machine.orders, order_type=ORDER_TYPES, uid=UIDS, at_once=st.booleans())
+    @rule(target=Machine.orders, order_type=ORDER_TYPES, uid=UIDS, at_once=MOSTLY)
     @counted
     def create_with_nothing_to_pay(self, order_type: int, uid: str, at_once: bool) -> str:
         return self._create(order_type, uid, at_once=at_once)
 
-    @rule(target=Machine.orders, order_type=ORDER_TYPES, uid=UIDS, price=PRICES, at_once=st.booleans())
+    @rule(target=Machine.orders, order_type=ORDER_TYPES, uid=UIDS, price=PRICES, at_once=MOSTLY)
     @counted
     def create_prepaid(self, order_type: int, uid: str, price: int, at_once: bool) -> str:
         return self._create(order_type, uid, at_once=at_once, amount=Money(price, CURRENCY), pay="wallet")
@@ -105,7 +107,7 @@ class Creating(Machine):
         price=PRICES,
         pay=st.sampled_from(["scripted", "scripted", "card"]),
         behaves=BEHAVIOURS,
-        at_once=st.booleans(),
+        at_once=MOSTLY,
     )
     @counted
     def create_for_a_channel(self, order_type: int, uid: str, price: int, pay: str, behaves: Any, at_once: bool) -> str:
@@ -114,9 +116,7 @@ class Creating(Machine):
         amount = Money(price, CURRENCY)
         return self._create(order_type, uid, at_once=at_once, amount=amount, pay=pay, order_id=order_id)
 
-    @rule(
-        target=Machine.orders, order_type=ORDER_TYPES, uid=UIDS, plan=PLANS, behaves=BEHAVIOURS, at_once=st.booleans()
-    )
+    @rule(target=Machine.orders, order_type=ORDER_TYPES, uid=UIDS, plan=PLANS, behaves=BEHAVIOURS, at_once=MOSTLY)
     @counted
     def create_mixed(self, order_type: int, uid: str, plan: list[Pay], behaves: Any, at_once: bool) -> str:
         """Paid in several parts, some of a fixed amount, some open."""
