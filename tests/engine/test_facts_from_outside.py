@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from orderway import App, Business, Money, Order, Stage
+from orderway import App, Business, Money, Order, Pay, Stage
 from orderway.channels.scripted import ScriptedChannel
+from orderway.core.payment import LegState
 from orderway.ports.channel import Captured, Charge, Outcome
 from orderway.system_clock import SystemClock
 
@@ -24,6 +25,21 @@ class SlowChannel(ScriptedChannel):
         self.asked.set()
         await self.answer.wait()
         return Captured(PRICE, "S-full")
+
+
+class SlowHolding(ScriptedChannel):
+    """Holds money at once, and answers when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(SystemClock(), name="card", asks_payer=False, holds=True)
+        self.held_it = asyncio.Event()
+        self.answer = asyncio.Event()
+
+    async def hold(self, charge: Charge) -> Outcome:
+        outcome = await super().hold(charge)
+        self.held_it.set()
+        await self.answer.wait()
+        return outcome
 
 
 class NoHooks(Business[dict[str, int]]):
@@ -62,3 +78,22 @@ async def test_an_order_that_got_stuck_when_its_holder_had_died_ends_held_by_nob
         await app.sweep()
         after = await app.get(order.id)
         assert (after.stage, after.holder, after.due_at_us) == (Stage.STUCK, None, None)
+
+
+async def test_an_order_that_gets_stuck_while_a_part_is_held_knows_of_the_hold() -> None:
+    card = SlowHolding()
+    app = App("memory://", channels=[card], sweep=False)
+    app.register(NoHooks())
+    async with app:
+        order = await app.create(1, "user-7", amount=PRICE, pay=[Pay("card", Money(999, "USD")), "gateway"])
+        holding = asyncio.create_task(app.forward(order))
+        await card.held_it.wait()
+        await app.hold(order.id, actor="eve", reason="a look first")
+        card.answer.set()
+        await holding
+        stuck = await app.get(order.id)
+        assert (stuck.stage, stuck.legs[0].state) == (Stage.STUCK, LegState.HELD)
+        await app.resume(order.id, actor="eve", reason="all is well")
+        await app.record_payment(order.id, Money(1000, "USD"), reference="G1")
+        after = await app.forward(order.id)
+        assert (after.stage, after.paid_minor, card.held()) == (Stage.FINISHED, 1999, [])

@@ -142,6 +142,7 @@ def _stuck(stage: Stage) -> dict[type[Fact], Target]:
     onward: dict[type[Fact], Target] = {
         Paid: _S.PAID,
         PartPaid: stage,
+        Held: stage,  # asked for before it got stuck
         StepDone: stage,  # skipped by an operator
         Resumed: RESUME,
         Cancelled: _S.CANCELLING,

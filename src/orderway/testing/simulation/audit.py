@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from orderway.core.journal import Entry
@@ -10,6 +9,7 @@ from orderway.core.order import Order
 from orderway.errors import HoldLost, StaleOrder
 from orderway.ports.store import Change, Store
 from orderway.testing.simulation.shop import StrictShop
+from orderway.testing.simulation.virtual_time import SimulatedClock
 from orderway.testing.simulation.weather import Log
 
 __all__ = ["Audit", "AuditedStore"]
@@ -35,7 +35,8 @@ class Audit:
         self._log = log
         self._versions: dict[str, int] = {}
         self._to_be_paid_by_s: dict[str, float] = {}
-        self._now_s = asyncio.get_running_loop().time
+        self._clock = SimulatedClock()
+        self._now_s = self._clock.monotonic_s
 
     def created(self, order: Order[Any]) -> None:
         """An order is there."""
@@ -63,13 +64,16 @@ class Audit:
             self.problems.append(f"after {_facts(change)} {order.id} is paid {order.paid_minor} of {order.amount}")
         if facts & _AGAIN:
             self._to_be_paid_by_s[order.id] = self._now_s() + PAY_WITHIN_S
-        if "Closed" in facts and self._now_s() < self._to_be_paid_by_s[order.id]:
-            self._closed_early(order)
+        if "Closed" in facts:
+            self._closed(order)
 
-    def _closed_early(self, order: Order[Any]) -> None:
-        self._log.fault("store", "closed early", order.id)
+    def _closed(self, order: Order[Any]) -> None:
+        """An order was closed since nobody paid in time: as its own row has the time, or only as a wrong clock has."""
         if self.clocks_are_right:
-            self.problems.append(f"{order.id} was closed before its time, and every clock is right")
+            if self._clock.now_us() < order.deadline_at_us:
+                self.problems.append(f"{order.id} was closed before its time, and every clock is right")
+        elif self._now_s() < self._to_be_paid_by_s[order.id]:
+            self._log.fault("store", "closed early", order.id)
 
 
 class AuditedStore:
