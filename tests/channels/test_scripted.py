@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -225,10 +226,19 @@ async def test_a_script_that_raises_leaves_nothing_behind(make: Make) -> None:
 async def test_a_key_stands_for_one_order_and_amount(make: Make, other: Charge) -> None:
     channel = make()
     await channel.charge(CHARGE)
-    for ask in (channel.charge, channel.query, channel.close):
+    for ask in (channel.charge, channel.query):
         with pytest.raises(KeyReused, match="order-0-1"):
             await ask(other)
     assert took(channel) == ONE_CAPTURE
+
+
+async def test_what_is_closed_may_have_become_less(make: Make) -> None:
+    channel = make()
+    channel.script = {PRICE.amount_minor: NeverPays()}
+    await channel.charge(CHARGE)
+    assert await channel.close(replace(CHARGE, amount=Money(1, "USD"))) == ClosedThere()
+    with pytest.raises(KeyReused, match="order-0-1"):
+        await channel.close(replace(CHARGE, order_id="another"))
 
 
 @pytest.mark.parametrize("amount_minor", [0, -1])
