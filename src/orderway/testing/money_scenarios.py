@@ -296,9 +296,10 @@ def create_came_back(world: World) -> None:
 def taken_back_once(world: World) -> Iterable[str]:
     """What ``ReturnShop`` took back came back once, and its money went back."""
     back = world.database.execute("SELECT order_id FROM came_back")
-    if len(back) != 1:
+    took = len(world.channel.taken())
+    if len(back) != took:  # neither, where a crash let the cancel come before the payment
         yield f"goods were taken back {len(back)} times"
-    yield from gave_back(990)(world)
+    yield from gave_back(*[990] * took)(world)
 
 
 def gave_back(*minor: int) -> Callable[[World], Iterable[str]]:
@@ -332,6 +333,7 @@ def _whole(behaviour: Any) -> dict[int | str, Any]:
 
 
 EITHER = frozenset({Stage.CLOSED, Stage.FINISHED})
+UNDONE = frozenset({Stage.REFUNDED, Stage.CANCELLED})  # cancelled: after a crash, the cancel came before the payment
 PAID = buys("scripted", wallet=0, points=0)
 
 MONEY_SCENARIOS: tuple[Scenario, ...] = (
@@ -433,21 +435,21 @@ MONEY_SCENARIOS: tuple[Scenario, ...] = (
     ),
     scenario(
         "cancelled, then paid", SoonShop, then(PAID, cancel), script=_whole(PaysAfterClose()),
-        expect=frozenset({Stage.CANCELLED}), aftermath_s=10, check=gave_back(990),
+        expect=frozenset({Stage.CANCELLED, Stage.CLOSED}), aftermath_s=10, check=gave_back(990),
     ),
     scenario(
-        "cancelled after delivery", ReturnShop, then(PAID, cancel), expect=frozenset({Stage.REFUNDED}),
+        "cancelled after delivery", ReturnShop, then(PAID, cancel), expect=UNDONE,
         prepare=create_came_back, check=taken_back_once,
     ),
     scenario(
-        "taken back by transaction", ReturnByTransactionShop, then(PAID, cancel), expect=frozenset({Stage.REFUNDED}),
+        "taken back by transaction", ReturnByTransactionShop, then(PAID, cancel), expect=UNDONE,
     ),
     scenario(
-        "taken back by receipt", ReturnByReceiptShop, then(PAID, cancel), expect=frozenset({Stage.REFUNDED}),
+        "taken back by receipt", ReturnByReceiptShop, then(PAID, cancel), expect=UNDONE,
         prepare=create_elsewhere, delivered=goods_elsewhere,
     ),
     scenario(
-        "taken back behind an API", ReturnByApiShop, then(PAID, cancel), expect=frozenset({Stage.REFUNDED}),
+        "taken back behind an API", ReturnByApiShop, then(PAID, cancel), expect=UNDONE,
         delivered=granted,
     ),
     scenario(
