@@ -99,10 +99,15 @@ def _is_known(order: Order[Any], payment: Payment, reference: str) -> bool:
 
 
 def _leg_paid(order: Order[Any], payment: Payment) -> Leg | None:
-    """The leg that a payment is for: by its key; else the channel's leg that is open, or was."""
-    legs = [leg for leg in order.legs if leg.channel == payment.channel and leg.state in _MAY_BE_PAID]
-    by_key = [leg for leg in legs if payment.key == order.payment_key(leg)]
-    by_state = sorted(legs, key=lambda leg: not leg.is_open)
+    """The leg that a payment is for: by its key; else the channel's leg that is open, or was.
+
+    Under the key of a hold, it is what was held: another worker has taken it, and it is told before he has recorded it.
+    """
+    legs = [leg for leg in order.legs if leg.channel == payment.channel]
+    may_be_paid = [leg for leg in legs if leg.state in _MAY_BE_PAID]
+    held = [leg for leg in legs if leg.state is LegState.HELD]
+    by_key = [leg for leg in (*may_be_paid, *held) if payment.key == order.payment_key(leg)]
+    by_state = sorted(may_be_paid, key=lambda leg: not leg.is_open)
     return next(iter(by_key or by_state), None)
 
 
@@ -112,6 +117,8 @@ def _fits(leg: Leg, payment: Payment) -> bool:
 
 def _is_wanted(order: Order[Any], leg: Leg) -> bool:
     """True while the price lacks what this leg would pay; another leg may have been paid in its place."""
+    if leg.state is LegState.HELD:  # it is no part of what is missing
+        return True
     others = sum(each.worth_minor for each in order.legs if each.is_open and not each.at_most and each is not leg)
     return (leg.worth_minor or leg.amount_minor) <= order.missing_minor - others
 

@@ -97,3 +97,21 @@ async def test_an_order_that_gets_stuck_while_a_part_is_held_knows_of_the_hold()
         await app.record_payment(order.id, Money(1000, "USD"), reference="G1")
         after = await app.forward(order.id)
         assert (after.stage, after.paid_minor, card.held()) == (Stage.FINISHED, 1999, [])
+
+
+async def test_a_hold_that_another_worker_has_taken_and_not_recorded_yet_is_no_second_payment() -> None:
+    card = SlowHolding()
+    card.answer.set()
+    app = App("memory://", channels=[card], sweep=False)
+    app.register(NoHooks())
+    async with app:
+        order = await app.create(1, "user-7", amount=PRICE, pay=[Pay("card", Money(999, "USD")), "gateway"])
+        order = await app.forward(order)
+        key = order.payment_key(order.legs[0])
+        taken = await card.capture(Charge(key, order.id, "user-7", Money(999, "USD")))
+        assert isinstance(taken, Captured)
+        await app.record_payment(order.id, taken.amount, reference=taken.reference, channel="card", key=key)
+        await app.record_payment(order.id, Money(1000, "USD"), reference="G1")
+        after = await app.forward(order.id)
+        assert (after.stage, after.paid_minor, len(after.legs), after.refunds) == (Stage.FINISHED, 1999, 2, ())
+        assert card.returned() == []

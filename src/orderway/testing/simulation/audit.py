@@ -15,6 +15,7 @@ from orderway.testing.simulation.weather import Log
 __all__ = ["Audit", "AuditedStore"]
 
 PAY_WITHIN_S = StrictShop.pay_within.total_seconds()
+MOST_FACTS = 200
 _AGAIN = frozenset({"Reopened", "Resumed"})
 
 
@@ -26,11 +27,14 @@ class Audit:
 
     Attributes:
         problems: what was wrong, in sentences.
+        lost_while_refunding: orders that lost a dispute over money that was on its way back as well. What the channel
+            then refuses to give back it has taken already, and the row does not say so; a person is asked.
         clocks_are_right: True while no worker of this run has a wrong clock.
     """
 
     def __init__(self, log: Log) -> None:
         self.problems: list[str] = []
+        self.lost_while_refunding: set[str] = set()
         self.clocks_are_right = True
         self._log = log
         self._versions: dict[str, int] = {}
@@ -60,8 +64,13 @@ class Audit:
         for leg in order.legs:
             if not 0 <= leg.refunded_minor + leg.refunding_minor <= leg.captured_minor <= leg.authorized_minor:
                 self.problems.append(f"after {_facts(change)} of {order.id} its amounts cannot be: {leg}")
+        if order.version > MOST_FACTS:
+            self.problems.append(f"{order.id} has {order.version} facts, and no end: {_facts(change)}")
         if order.paid_minor > order.amount_minor:
             self.problems.append(f"after {_facts(change)} {order.id} is paid {order.paid_minor} of {order.amount}")
+        if "DisputeLost" in facts and any(refund.is_live for refund in order.refunds):
+            self._log.fault("store", "lost while refunding", order.id)
+            self.lost_while_refunding.add(order.id)
         if facts & _AGAIN:
             self._to_be_paid_by_s[order.id] = self._now_s() + PAY_WITHIN_S
         if "Closed" in facts:

@@ -30,6 +30,8 @@ async def judge(world: SimulatedWorld, orders: Sequence[Order[Any]]) -> list[str
     """What is wrong, in sentences."""
     delivered = Counter(order_id for (order_id,) in world.goods.execute("SELECT order_id FROM goods"))
     found: list[str] = []
+    for worker in world.workers:
+        found += worker.weather.problems
     for order in orders:
         entries = list(await world.ports.store.entries(order.id))
         facts = Counter(entry.fact for entry in entries)
@@ -81,28 +83,28 @@ def house_is_right(orders: Iterable[Order[Any]], balances: Mapping[str, Mapping[
 
 
 def channels_are_right(world: SimulatedWorld, orders: Iterable[Order[Any]]) -> Iterable[str]:
-    """Money in is money kept and money back: per channel and currency, down to the last minor unit."""
-    came: Counter[tuple[str, str]] = Counter()
+    """Money in is money kept and money back: per order, channel and currency, down to the last minor unit."""
+    left: Counter[tuple[str, str, str]] = Counter()
     for channel in (world.channel, world.card):
         for taken in channel.taken():
-            came[channel.name, taken.amount.currency] += taken.amount.amount_minor
+            left[taken.order_id, channel.name, taken.amount.currency] += taken.amount.amount_minor
         for back in channel.returned():
-            came[channel.name, back.amount.currency] -= back.amount.amount_minor
+            left[back.order_id, channel.name, back.amount.currency] -= back.amount.amount_minor
     for payment in world.paid_outside:
-        came[GATEWAY, payment.amount.currency] += payment.amount.amount_minor
-    for paid_back in world.paid_back.values():
-        came[GATEWAY, paid_back.currency] -= paid_back.amount_minor
-    kept: Counter[tuple[str, str]] = Counter()
+        left[payment.order_id, GATEWAY, payment.amount.currency] += payment.amount.amount_minor
+    for (order_id, _), paid_back in world.paid_back.items():
+        left[order_id, GATEWAY, paid_back.currency] -= paid_back.amount_minor
+    kept: Counter[tuple[str, str, str]] = Counter()
     for order in orders:
         for leg in order.legs:
             if leg.channel not in WALLETS:
-                kept[leg.channel, leg.currency] += leg.kept_minor
+                kept[order.id, leg.channel, leg.currency] += leg.kept_minor
     for parked in world.database.parked.values():
-        kept[parked.channel, parked.currency] += parked.amount_minor
-    for channel_name, currency in sorted({*came, *kept}):
-        place = (channel_name, currency)
-        if came[place] != kept[place]:
-            yield f"{channel_name} has left {came[place]} {currency} with us, the orders say {kept[place]}"
+        kept[parked.order_id, parked.channel, parked.currency] += parked.amount_minor
+    for place in sorted({*left, *kept}):
+        if left[place] != kept[place] and place[0] not in world.audit.lost_while_refunding:
+            order_id, name, currency = place
+            yield f"{name} has left {left[place]} {currency} with us for {order_id}, which says {kept[place]}"
 
 
 def one_charge_a_leg(world: SimulatedWorld, truth: Truth) -> Iterable[str]:

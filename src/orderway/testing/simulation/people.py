@@ -11,7 +11,7 @@ from typing import Any, cast
 from orderway.app import App
 from orderway.core.ids import id_from_own_number
 from orderway.core.money import Money
-from orderway.core.order import Order
+from orderway.core.order import Order, Stage
 from orderway.core.payment import GATEWAY, LegState, RefundState
 from orderway.errors import OrderwayError
 from orderway.ports.channel import Returned
@@ -20,7 +20,7 @@ from orderway.testing.simulation.shop import PatientShop, StrictShop
 from orderway.testing.simulation.world import Ask, SimulatedWorld
 from orderway.testing.world import PaidOutside
 
-__all__ = ["Accountant", "Post", "User"]
+__all__ = ["Accountant", "Operator", "Post", "User"]
 
 WHO: Any = {"actor": "eve", "reason": "simulated"}
 PRICES_MINOR = (0, 100, 990, 1234, 5000)
@@ -154,6 +154,29 @@ class User:
                 "gateway",
                 lambda app: app.record_payment(self.order_id, payment.amount, reference=payment.reference),
             )
+
+
+class Operator:
+    """Clears up after the storm.
+
+    Args:
+        world: where she works.
+    """
+
+    def __init__(self, world: SimulatedWorld) -> None:
+        self.world = world
+
+    async def send_on(self) -> None:
+        """Correct what is stuck, and send it on: orders and refunds."""
+        for order in await self.world.orders():
+            is_stuck = order.stage is Stage.STUCK or any(each.state is RefundState.STUCK for each in order.refunds)
+            if is_stuck:
+                self.world.log.reached["sent on"] += 1
+                self.world.spawn(self._correct(order.id), f"operator {order.id}")
+
+    async def _correct(self, order_id: str) -> None:
+        await self.world.ask("amend", lambda app: app.amend(order_id, {"number": "good"}, **WHO))
+        await self.world.ask("resume", lambda app: app.resume(order_id, **WHO))
 
 
 class Post:

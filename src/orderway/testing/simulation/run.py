@@ -9,16 +9,22 @@ from dataclasses import dataclass
 from random import Random
 
 from orderway.testing.simulation.judgement import judge
-from orderway.testing.simulation.people import Accountant, Post, User
+from orderway.testing.simulation.people import Accountant, Operator, Post, User
 from orderway.testing.simulation.virtual_time import SimulatedLoop
 from orderway.testing.simulation.weather import Log, Odds
 from orderway.testing.simulation.world import SimulatedWorld
 
 __all__ = ["Result", "simulate"]
 
-STORM_S = 45.0
-QUIET_S = 20.0
-MOST_CALM_S = 600.0
+STORM_S = 45
+NEWS_COME_WITHIN_S = 15
+MOST_CALM_S = 600
+MOST_LINES = 40_000
+"""Several times as much as happens in any run."""
+
+
+class CutShort(Exception):
+    """Something is wrong already: the run need not come to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,26 +91,43 @@ async def _simulate(seed: int, users: int, workers: int, log: Log, odds: Odds) -
         world.serve(Accountant(world).run(), "accountant")
         for number in range(users):
             world.spawn(User(world, number).live(), f"user {number}")
-        await asyncio.sleep(STORM_S)
+        await _let_pass(world, STORM_S)
         world.calm_down()
-        await _come_to_rest(world)
+        await _come_to_rest(world, NEWS_COME_WITHIN_S)
+        await Operator(world).send_on()
+        await _come_to_rest(world, NEWS_COME_WITHIN_S)
         orders = await world.orders()
-        problems = (*world.problems, *await judge(world, orders))
-        ends = Counter(str(order.stage) for order in orders)
-        return Result(seed, problems, log.reached, ends, log.hash.hexdigest(), "".join(log.lines))
+        world.problems += await judge(world, orders)
+    except CutShort:
+        orders = []
     finally:
         await world.close()
+    ends = Counter(str(order.stage) for order in orders)
+    return Result(seed, tuple(world.problems), log.reached, ends, log.hash.hexdigest(), "".join(log.lines))
 
 
-async def _come_to_rest(world: SimulatedWorld) -> None:
-    """Let time pass until nobody wants anything any more, nothing is due, and no late news comes."""
-    quiet_s = calm_s = 0.0
-    while quiet_s < QUIET_S and calm_s < MOST_CALM_S:
+async def _let_pass(world: SimulatedWorld, seconds: int) -> None:
+    """Let time pass, as long as nothing is wrong.
+
+    Raises:
+        CutShort: something is.
+    """
+    for _ in range(seconds):
         await asyncio.sleep(1)
+        if world.log.count > MOST_LINES:
+            now_s = world.clock.monotonic_s()
+            world.problems.append(f"{world.log.count} calls in {now_s:.0f} s: somebody asks and asks, and never waits")
+        if world.problems:
+            raise CutShort
+
+
+async def _come_to_rest(world: SimulatedWorld, quiet_s: int) -> None:
+    """Let time pass until nobody wants anything any more, nothing is due, and no late news comes."""
+    been_quiet_s = calm_s = 0
+    while been_quiet_s < quiet_s and calm_s < MOST_CALM_S:
+        await _let_pass(world, 1)
         is_quiet = not world.is_busy and all(order.due_at_us is None for order in await world.orders())
-        quiet_s = quiet_s + 1 if is_quiet else 0.0
+        been_quiet_s = been_quiet_s + 1 if is_quiet else 0
         calm_s += 1
     if world.is_busy:
-        world.problems.append(f"somebody still waits for an answer {MOST_CALM_S:.0f} s after the last fault")
-    for worker in world.workers:
-        world.problems.extend(worker.weather.problems)
+        world.problems.append(f"somebody still waits for an answer {MOST_CALM_S} s after the last fault")

@@ -50,16 +50,16 @@ class SimulatedClock:
     """The clock of a simulated loop, made while it runs; its wall clock may be wrong.
 
     Args:
-        skew_us: how far the wall clock is off, in microseconds.
+        skew_us: how far the wall clock is off, in microseconds; may be changed, as a clock may be set.
     """
 
     def __init__(self, skew_us: int = 0) -> None:
         self.monotonic_s = asyncio.get_running_loop().time
-        self._wall_us = START_US + skew_us
+        self.skew_us = skew_us
 
     def now_us(self) -> int:
         """Microseconds since 1970, as this wall clock has it."""
-        return self._wall_us + round(self.monotonic_s() * 1_000_000)
+        return START_US + self.skew_us + round(self.monotonic_s() * 1_000_000)
 
     async def wait(self, event: asyncio.Event, timeout_s: float) -> bool:
         """Wait until the event is set (True) or this much virtual time has passed (False)."""

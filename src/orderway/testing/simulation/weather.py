@@ -57,12 +57,14 @@ class Log:
     keep: bool = False
     lines: list[str] = field(default_factory=list)
     reached: Counter[str] = field(default_factory=Counter)
+    count: int = 0
     hash: Any = field(default_factory=sha256)
 
     def note(self, who: str, what: str) -> None:
         """One more line."""
         line = f"{asyncio.get_running_loop().time():10.4f} {who:10} {what}\n"
         self.hash.update(line.encode())
+        self.count += 1
         if self.keep:
             self.lines.append(line)
 

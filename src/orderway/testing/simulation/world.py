@@ -47,12 +47,13 @@ class SimulatedWorker:
         random = Random(world.random.random())
         self.name = f"worker-{number}"
         self.weather = Weather(random, self.name, world.log, world.odds, storms=world.storms)
+        self.clock = WorkerClock(skew_s * 1_000_000, self.weather)
         ports = memory_ports(world.database)
         self.app = App(
             watched_ports(replace(ports, store=cast(Any, AuditedStore(ports.store, world.audit))), self.weather),
             channels=[watched_channel(each, self.weather) for each in (world.channel, world.card)],
             wallets=("wallet", "points"),
-            clock=WorkerClock(skew_s * 1_000_000, self.weather),
+            clock=self.clock,
             entropy=random.randbytes,
             beat_every_s=1.0,
         )
@@ -113,7 +114,7 @@ class SimulatedWorld:
         self.problems = self.audit.problems
         self.workers: list[SimulatedWorker] = []
         self.storms = True
-        self._skews_s = SKEWS_S if random.random() < odds.wrong_clock else (0,)
+        self._skews_s: tuple[int, ...] = SKEWS_S if random.random() < odds.wrong_clock else (0,)
         self._errands: set[asyncio.Task[Any]] = set()
         self._services: set[asyncio.Task[Any]] = set()
         self.goods.execute("CREATE TABLE goods (order_id TEXT NOT NULL)")
@@ -169,10 +170,12 @@ class SimulatedWorld:
         return None
 
     def calm_down(self) -> None:
-        """No more faults from now on; wrong clocks stay wrong."""
+        """No more faults from now on, and the clocks are set right."""
         self.storms = False
+        self._skews_s = (0,)
         for worker in self.workers:
             worker.weather.storms = False
+            worker.clock.skew_us = 0
 
     async def orders(self) -> list[Order[Any]]:
         """All orders as committed last."""
@@ -192,8 +195,6 @@ class SimulatedWorld:
 
     async def _employ(self, worker: SimulatedWorker) -> None:
         await worker.live()
-        self.problems += worker.weather.problems
-        worker.weather.problems.clear()
         await asyncio.sleep(self.random.uniform(*RESTART_S))
         self.hire()
 
