@@ -1,6 +1,6 @@
 """A shop that kills itself at a named point; started again without one, it takes up its orders and ends them.
 
-    python shop.py FOLDER [--die-at POINT --nth N] [--bug fresh-key]
+    python shop.py FOLDER [--die-at POINT --nth N] [--bug fresh-key|fresh-refund-key]
     python shop.py --serve          # one JSON list of such arguments a line; answers with the wait status of each
 
 Right before it kills itself it writes the point's name to FOLDER/died-at. Without ``--die-at`` it writes the points
@@ -28,10 +28,11 @@ from typing import Any
 import anyio._backends._asyncio  # before the fork, as the adapters below
 from manifest import MANIFEST, REFUSED_MINOR, UNTOLD_MINOR
 
-from orderway import App, Business, Money, Retry, receipts
+from orderway import App, Business, Money, Pay, Retry, receipts
 from orderway.adapters import ports_for
 from orderway.channels.scripted import DOUBLED, LOST, PaysLater, Refuses, ScriptedChannel
-from orderway.core.order import Order
+from orderway.core.money import define_currency
+from orderway.core.order import Order, Stage
 from orderway.sql import ledger, sequence, store, workers
 from orderway.sql.dialects import sqlite
 from orderway.system_clock import SystemClock
@@ -41,6 +42,8 @@ from orderway.testing.watched import watched_business, watched_channel, watched_
 PRELOADED = (anyio._backends._asyncio, ledger, sequence, sqlite, store, workers)
 """Loaded before the fork: otherwise each shop would load its adapters anew, which takes longer than its work."""
 
+UNDONE = frozenset({Stage.RETURNING, Stage.REFUNDING, Stage.REFUNDED})
+define_currency(MANIFEST["points"])
 TYPES = {"execute": 1, "transaction": 2, "receipt": 3, "steps": 4}
 
 
@@ -109,6 +112,9 @@ class ByExecute(ShopBusiness):
     async def deliver(self, order: Order[Any], delivery: Any) -> None:
         delivery.execute("INSERT INTO goods VALUES (:number)", {"number": order.own_number}, expect=1)
 
+    async def take_back(self, order: Order[Any], delivery: Any) -> None:
+        delivery.execute("INSERT INTO came_back VALUES (:number)", {"number": order.own_number}, expect=1)
+
 
 class ByTransaction(ShopBusiness):
     order_type = TYPES["transaction"]
@@ -147,21 +153,45 @@ def make_goods(path: Path, *, with_receipts: bool) -> None:
     """Without a unique key: what is delivered twice shall show."""
     connection = sqlite3.connect(path, timeout=30)
     connection.execute("CREATE TABLE IF NOT EXISTS goods (own_number TEXT NOT NULL)")
+    connection.execute("CREATE TABLE IF NOT EXISTS came_back (own_number TEXT NOT NULL)")
     if with_receipts:
         receipts.create_table(connection)
     connection.commit()
     connection.close()
 
 
-async def sell(app: App, entry: dict[str, Any]) -> None:
-    """Create one order of the manifest, or find it, and carry it forward."""
-    amount = Money(entry["price_minor"], MANIFEST["currency"]) if entry["pay"] else None
+def parts_of(entry: dict[str, Any]) -> str | list[Pay] | None:
+    """How an order of the manifest is paid; the bank takes the rest."""
+    parts = entry["parts"]
+    if len(parts) <= 1:
+        return parts[0]["channel"] if parts else None
+    pay = []
+    for part in parts[:-1]:
+        amount, worth = Money(part["amount_minor"], part["currency"]), Money(part["worth_minor"], MANIFEST["currency"])
+        pay.append(Pay(part["channel"], amount, worth if amount.currency != worth.currency else None))
+    return [*pay, Pay(parts[-1]["channel"])]
+
+
+async def sell(app: App, entry: dict[str, Any], clock: SystemClock) -> None:
+    """Create one order of the manifest, or find it, carry it forward, and do to it what an operator does."""
+    amount = Money(entry["price_minor"], MANIFEST["currency"]) if entry["parts"] else None
     order = await app.create(
-        TYPES[entry["kind"]], entry["uid"], amount=amount, pay=entry["pay"], own_number=entry["own_number"]
+        TYPES[entry["kind"]], entry["uid"], amount=amount, pay=parts_of(entry), own_number=entry["own_number"]
     )
-    if entry["pay"] == "gateway":
+    if entry["parts"] and entry["parts"][0]["channel"] == "gateway":
         await app.record_payment(order.id, order.amount, reference=f"paid-{entry['own_number']}")
     await app.forward(order)
+    if not (entry["cancel"] or entry["refund_minor"]):
+        return
+    never = asyncio.Event()
+    while (await app.get(order.id)).stage not in {Stage.FINISHED, *UNDONE}:
+        await clock.wait(never, 0.02)
+    who = {"actor": "ops", "reason": "the customer was not happy"}
+    if entry["cancel"]:
+        await app.cancel(order.id, **who)
+    else:
+        await app.refund(order.id, Money(entry["refund_minor"], MANIFEST["currency"]), key="unhappy", **who)
+    await app.forward(order.id)
 
 
 async def all_ended(path: Path, clock: SystemClock) -> None:
@@ -183,9 +213,14 @@ async def main(arguments: argparse.Namespace) -> None:
     script = {REFUSED_MINOR: Refuses(), UNTOLD_MINOR: PaysLater(timedelta(milliseconds=30), LOST)}
     bank = ScriptedChannel(clock, script, default=soon, path=folder / "bank.db", name="bank")
     app = App(
-        watched_ports(ports, points), channels=[watched_channel(bank, points)], beat_every_s=0.1, dead_after_s=0.4
+        watched_ports(ports, points),
+        channels=[watched_channel(bank, points)],
+        wallets=("wallet", "points"),
+        beat_every_s=0.1,
+        dead_after_s=0.4,
     )
-    app.channels["wallet"] = watched_channel(app.channels["wallet"], points)
+    for wallet in ("wallet", "points"):
+        app.channels[wallet] = watched_channel(app.channels[wallet], points)
     for business in (ByExecute(), ByTransaction(), ByReceipt(folder / "shop.db"), BySteps()):
         app.register(watched_business(business, points))
     bank.notify = lambda body, headers: app.notify("bank", body, headers)
@@ -197,9 +232,9 @@ async def main(arguments: argparse.Namespace) -> None:
         stop = asyncio.Event()
         bell = asyncio.create_task(bank.run(stop))
         for top_up in MANIFEST["top_ups"]:
-            money = Money(top_up["amount_minor"], MANIFEST["currency"])
+            money = Money(top_up["amount_minor"], top_up["currency"])
             await app.wallet.top_up(top_up["uid"], money, key=top_up["key"])
-        await asyncio.gather(*(sell(app, entry) for entry in MANIFEST["orders"]))
+        await asyncio.gather(*(sell(app, entry, clock) for entry in MANIFEST["orders"]))
         await all_ended(folder / "orders.db", clock)
         stop.set()
         await bell
@@ -213,7 +248,7 @@ def run(argv: list[str]) -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--die-at")
     parser.add_argument("--nth", type=int, default=1)
-    parser.add_argument("--bug", choices=["fresh-key"])
+    parser.add_argument("--bug", choices=["fresh-key", "fresh-refund-key"])
     arguments = parser.parse_args(argv)
     if arguments.bug == "fresh-key":
         true_key = Order.payment_key
@@ -223,6 +258,8 @@ def run(argv: list[str]) -> None:
                 f"{self.id[:20]}-{uuid.uuid4().hex[:10]}" if leg.channel == "wallet" else true_key(self, leg)
             )
         )
+    if arguments.bug == "fresh-refund-key":
+        Order.refund_key = lambda self, refund: f"{self.id}-r{uuid.uuid4().hex[:6]}"  # type: ignore[method-assign]
     asyncio.run(main(arguments))
 
 

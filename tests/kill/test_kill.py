@@ -27,14 +27,17 @@ HERE = Path(__file__).parent
 LONG = bool(os.environ.get("ORDERWAY_LONG"))
 
 CALLS = (
-    *("channel bank.charge", "channel bank.query", "channel wallet.charge", "channel wallet.close"),
+    *("channel bank.charge", "channel bank.query", "channel bank.refund"),
+    *("channel wallet.charge", "channel wallet.close", "channel wallet.hold", "channel wallet.capture"),
+    *("channel wallet.refund", "channel points.hold", "channel points.refund"),
     *("delivery.execute", "delivery.receipt", "delivery.step pack", "delivery.step pick"),
-    *("hook can_forward", "hook deliver", "hook ended", "hook finished"),
+    *("hook can_forward", "hook deliver", "hook ended", "hook finished", "hook take_back"),
     *("ledger.post", "store.claim", "store.create", "store.record"),
     *("store.transaction.execute", "store.transaction.commit_with", "workers.beat", "workers.join"),
 )
 STATEMENTS = (
-    *("BEGIN", "COMMIT", "INSERT INTO goods", "INSERT INTO ow_accounts", "INSERT INTO ow_journal"),
+    *("BEGIN", "COMMIT", "INSERT INTO came_back", "INSERT INTO goods", "INSERT INTO ow_accounts"),
+    "INSERT INTO ow_journal",
     *("INSERT INTO ow_legs", "INSERT INTO ow_lines", "INSERT INTO ow_orders", "INSERT INTO ow_postings"),
     "UPDATE ow_orders",
 )
@@ -45,8 +48,9 @@ POINTS = [
 ]
 OFTEN = ("store.record", "sql BEGIN", "sql COMMIT", "sql INSERT INTO ow_journal", "sql UPDATE ow_orders")
 """Passed so often that a later pass is another situation."""
-KILLS = [(point, nth) for point in POINTS for nth in ((1, 4, 9) if point.endswith(OFTEN) else (1, 2) if LONG else (1,))]
-ONCE = ("workers.join", "wallet.close")
+LATER = (1, 4, 9, 25, 45) if LONG else (1, 25)
+KILLS = [(point, nth) for point in POINTS for nth in (LATER if point.endswith(OFTEN) else (1, 2) if LONG else (1,))]
+ONCE = ("workers.join", "points.refund")
 KILLS = [(point, nth) for point, nth in KILLS if nth == 1 or not point.endswith(ONCE)]
 
 
@@ -156,6 +160,13 @@ def test_a_fresh_key_per_attempt_is_caught(shops: Shops, tmp_path: Path) -> None
     assert any("wallet" in problem for problem in problems), problems
 
 
+@pytest.mark.slow
+def test_a_fresh_refund_key_per_attempt_is_caught(shops: Shops, tmp_path: Path) -> None:
+    """Who gives back under another key after a crash gives back twice, or never knows that it did."""
+    problems = kill_and_take_up(shops, tmp_path / "bug", "after channel bank.refund", 1, "--bug", "fresh-refund-key")
+    assert any("gave" in problem for problem in problems), problems
+
+
 TAMPERINGS = {
     "a delivery is deleted": ("orders.db", "DELETE FROM goods WHERE own_number = 'coins-1'"),
     "a delivery is doubled": ("orders.db", "INSERT INTO goods VALUES ('gift-1')"),
@@ -173,11 +184,34 @@ TAMPERINGS = {
     "a bank payment is unknown": ("orders.db", "UPDATE ow_legs_0 SET reference = 'x' WHERE channel = 'bank'"),
     "a bank payment is doubled": (
         "bank.db",
-        "INSERT INTO captures SELECT reference || '-2', key, amount_minor, at_us FROM captures LIMIT 1",
+        "INSERT INTO captures SELECT reference || '-2', key, amount_minor, currency, after_us, at_us"
+        " FROM captures LIMIT 1",
     ),
     "a journal has a gap": ("orders.db", "DELETE FROM ow_journal_0 WHERE fact = 'Paid'"),
     "a journal has lost its end": ("orders.db", "DELETE FROM ow_journal_0 WHERE fact = 'Finished'"),
     "an entry is altered": ("orders.db", "UPDATE ow_journal_0 SET at_us = at_us + 1 WHERE version = 2"),
+    "goods came back twice": ("orders.db", "INSERT INTO came_back VALUES ('back-1')"),
+    "goods came back of a finished order": ("orders.db", "INSERT INTO came_back VALUES ('coins-1')"),
+    "a leg gave back less": ("orders.db", "UPDATE ow_legs_0 SET refunded_minor = 1 WHERE refunded_minor = 50"),
+    "a leg is to give back more": ("orders.db", "UPDATE ow_legs_0 SET refunding_minor = 1 WHERE captured_minor = 400"),
+    "a hold was never released": ("orders.db", "UPDATE ow_legs_0 SET state = 'held' WHERE state = 'released'"),
+    "something is still held": ("orders.db", "DELETE FROM ow_lines_0 WHERE amount_minor = -350"),
+    "a refund is forgotten": ("orders.db", "UPDATE ow_orders_0 SET refunds = '[]' WHERE own_number = 'back-2'"),
+    "a refund is still under way": (
+        "orders.db",
+        "UPDATE ow_orders_0 SET refunds = replace(refunds, 'returned', 'pending') WHERE own_number = 'part-1'",
+    ),
+    "a refund is another one": (
+        "orders.db",
+        "UPDATE ow_orders_0 SET refunds = replace(refunds, '610', '609') WHERE own_number = 'back-1'",
+    ),
+    "the bank gave back twice": (
+        "bank.db",
+        "INSERT INTO refunds SELECT key || 'x', order_id, payment_reference, amount_minor, currency, reference,"
+        " result, why, at_us FROM refunds WHERE amount_minor = 610",
+    ),
+    "the bank never gave back": ("bank.db", "DELETE FROM refunds WHERE amount_minor = 800"),
+    "the bank still holds": ("bank.db", "UPDATE payments SET state = 'held' WHERE amount_minor = 500"),
     "a movement is altered": ("orders.db", "UPDATE ow_postings_0 SET balance_minor = 0 WHERE movement = 1"),
 }
 
