@@ -11,5 +11,6 @@ stop, and everything must come right::
 """
 
 from orderway.testing.simulation.run import Result, simulate
+from orderway.testing.simulation.weather import FAULTS, Odds
 
-__all__ = ["Result", "simulate"]
+__all__ = ["FAULTS", "Odds", "Result", "simulate"]
