@@ -252,10 +252,13 @@ def run(argv: list[str]) -> None:
     arguments = parser.parse_args(argv)
     if arguments.bug == "fresh-key":
         true_key = Order.payment_key
-        # Of wallets only: at the bank, under ever new keys, a payment would never be found again, and nothing end.
+        # Of wallets only, and not of holds: under ever new keys a payment at the bank, and a hold, would never be found
+        # again, and nothing end.
         Order.payment_key = (
             lambda self, leg: (  # type: ignore[method-assign]
-                f"{self.id[:20]}-{uuid.uuid4().hex[:10]}" if leg.channel == "wallet" else true_key(self, leg)
+                f"{self.id[:20]}-{uuid.uuid4().hex[:10]}"
+                if leg.channel == "wallet" and not leg.holds
+                else true_key(self, leg)
             )
         )
     if arguments.bug == "fresh-refund-key":
