@@ -35,19 +35,28 @@ def test_orders_come_to_their_end_whatever_happens(
     counts: Counter[str] = Counter()
     machine = type("Machine", (JourneyMachine,), {"open_grounds": staticmethod(open_grounds), "counts": counts})
     caplog.set_level(logging.CRITICAL, logger="orderway")  # the machine makes trouble on purpose
-    run_state_machine_as_test(
-        seed(SEED + list(RUNS).index(grounds))(machine),
-        settings=settings(
-            max_examples=steps * TIMES * 6 // 5 // STEPS_AN_EXAMPLE,  # some end before their last step
-            stateful_step_count=STEPS_AN_EXAMPLE,
-            deadline=None,
-            database=None,
-            verbosity=Verbosity.normal,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    first = SEED + list(RUNS).index(grounds) * TIMES
+    for nth in range(TIMES):  # one after the other: Hypothesis remembers all examples of a run
+        run_until(machine, counts, steps * (nth + 1), first + nth)
     lines = "\n".join(f"{count:>8}  {name}" for name, count in sorted(counts.items()))
     summarize(f"machine on {grounds}, seed {SEED}: {counts.total()} steps", lines)
     never = set(rule_names()) - set(counts)
     assert not never or steps < MANY_STEPS, f"rules that were never reached: {never}"
     assert counts.total() >= steps * TIMES
+
+
+def run_until(machine: type[JourneyMachine], counts: Counter[str], steps: int, number: int) -> None:
+    """Run examples until so many steps were made; some end before their last step, so this may take a second turn."""
+    for turn in range(4):
+        left = steps - counts.total()
+        if left <= 0:
+            return
+        chosen = settings(
+            max_examples=left * 10 // 9 // STEPS_AN_EXAMPLE + 1,
+            stateful_step_count=STEPS_AN_EXAMPLE,
+            deadline=None,
+            database=None,
+            verbosity=Verbosity.normal,
+            suppress_health_check=list(HealthCheck),
+        )
+        run_state_machine_as_test(seed(number * 4 + turn)(machine), settings=chosen)
