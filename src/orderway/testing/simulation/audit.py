@@ -27,7 +27,7 @@ class Audit:
 
     Attributes:
         problems: what was wrong, in sentences.
-        lost_while_refunding: orders that lost a dispute over money that was on its way back as well. What the channel
+        lost_while_refunding: orders that lost a dispute over money that was reserved to go back as well. What the channel
             then refuses to give back it has taken already, and the row does not say so; a person is asked.
         clocks_are_right: True while no worker of this run has a wrong clock.
     """
@@ -68,7 +68,7 @@ class Audit:
             self.problems.append(f"{order.id} has {order.version} facts, and no end: {_facts(change)}")
         if order.paid_minor > order.amount_minor:
             self.problems.append(f"after {_facts(change)} {order.id} is paid {order.paid_minor} of {order.amount}")
-        if "DisputeLost" in facts and any(refund.is_live for refund in order.refunds):
+        if "DisputeLost" in facts and any(leg.refunding_minor for leg in order.legs):
             self._log.fault("store", "lost while refunding", order.id)
             self.lost_while_refunding.add(order.id)
         if facts & _AGAIN:
