@@ -12,7 +12,8 @@ PROPERTY = "summary"
 # the SQLite suites over three shards (one shard stays in). `make test` runs everything.
 SLOW = (
     *("tests/demo/", "tests/explorer/", "tests/kill/", "tests/machine/", "tests/simulation/"),
-    *("tests/sql/test_sharing.py", "processes"),
+    *("tests/races/", "tests/sql/test_sharing.py", "tests/engine/test_odd_payments.py", "tests/test_bench.py"),
+    *("tests/channels/test_scripted_http.py", "tests/test_example.py", "processes"),
 )
 
 
