@@ -27,7 +27,7 @@ class Audit:
 
     Attributes:
         problems: what was wrong, in sentences.
-        lost_while_refunding: orders that lost a dispute over money that was reserved to go back as well. What the channel
+        lost_while_refunding: orders that lost a dispute over money that was reserved to go back, too. What the channel
             then refuses to give back it has taken already, and the row does not say so; a person is asked.
         clocks_are_right: True while no worker of this run has a wrong clock.
     """
