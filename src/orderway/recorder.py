@@ -176,7 +176,8 @@ class Recorder:
             after.attempts = 0
             after.last_error = last_error(order, facts)
             # Also where nothing is left to do: somebody may hold the order, and must let go of it.
-            after.due_at_us = None if after.is_final and order.is_final else stamp.at_us
+            nothing_is_due = after.is_final and order.is_final and order.due_at_us is None
+            after.due_at_us = None if nothing_is_due else stamp.at_us
             try:
                 await self.store.record(Change(after, entries, keep_holder=True))
             except StaleOrder:

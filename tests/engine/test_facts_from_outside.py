@@ -7,7 +7,7 @@ import asyncio
 from orderway import App, Business, Money, Order, Pay, Stage
 from orderway.channels.scripted import ScriptedChannel
 from orderway.core.payment import LegState
-from orderway.ports.channel import Captured, Charge, Outcome
+from orderway.ports.channel import Captured, Charge, Outcome, Returned
 from orderway.system_clock import SystemClock
 
 PRICE = Money(1999, "USD")
@@ -115,3 +115,20 @@ async def test_a_hold_that_another_worker_has_taken_and_not_recorded_yet_is_no_s
         after = await app.forward(order.id)
         assert (after.stage, after.paid_minor, len(after.legs), after.refunds) == (Stage.FINISHED, 1999, 2, ())
         assert card.returned() == []
+
+
+async def test_an_order_that_ended_while_held_is_let_go_whatever_else_comes() -> None:
+    app = App("memory://", sweep=False)
+    app.register(NoHooks())
+    async with app:
+        order = await app.create(1, "user-7", amount=PRICE, pay="gateway")
+        await app.record_payment(order.id, PRICE, reference="G1")
+        await app.forward(order.id)
+        await app.refund(order.id, Money(1, "USD"), key="r1", actor="eve", reason="a cent")
+        # The claim's answer is lost: the order is held, and nobody carries it.
+        await app.ports.store.hold(order.id, app.membership.incarnation, app.clock.now_us())
+        await app.record_refund(order.id, 1, Returned("B1"))
+        await app.amend(order.id, {"corrected": 1}, actor="eve", reason="a typing error")
+        await app.sweep()
+        after = await app.get(order.id)
+        assert (after.stage, after.holder, after.due_at_us) == (Stage.FINISHED, None, None)
