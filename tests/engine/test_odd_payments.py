@@ -248,6 +248,32 @@ async def check_rest(
     assert balance == Money(BALANCE.amount_minor - held, "CNY")
 
 
+# ---- what must hold whatever the page says: the cells above follow the code, these do not
+
+
+async def test_a_payment_by_another_user_never_pays_an_order(world: World, shop: Shop) -> None:
+    till = await till_for(world, shop, "scripted", "unpaid")
+    await till.pay(SITUATIONS["by another user"](till.order, "scripted")[0])
+    await till.rest()
+    assert (till.order.stage, till.order.paid_minor, world.delivered(till.order)) == (Stage.STUCK, 0, 0)
+    assert captured(till.order) == came(till)
+
+
+class RevivingShop(Shop):
+    late_payment = "revive"
+
+
+@pytest.mark.parametrize(("stage", "ends"), [("closed", Stage.FINISHED), ("cancelled", Stage.CANCELLED)])
+async def test_late_money_revives_what_time_has_ended_and_not_what_a_person_has(
+    world: World, stage: str, ends: Stage
+) -> None:
+    till = await till_for(world, RevivingShop(), "scripted", stage)
+    await till.pay(SITUATIONS["exact"](till.order, "scripted")[0])
+    await till.rest()
+    assert (till.order.stage, world.delivered(till.order)) == (ends, ends is Stage.FINISHED)
+    assert len(till.channels["scripted"].returned()) == (ends is not Stage.FINISHED)
+
+
 # ---- the page
 
 
