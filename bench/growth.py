@@ -86,7 +86,7 @@ async def _list(ports: Ports, uid: str) -> None:
 
 
 def _time_due_read(path: Path, repeats: int) -> float:
-    sql = OrderStatements(0).select_due
+    sql = OrderStatements(0).due(1, 0, 0, 1).sql
     times_us = []
     with closing(sqlite3.connect(path)) as connection:
         for _ in range(WARM_UP + repeats):

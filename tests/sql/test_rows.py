@@ -10,7 +10,7 @@ from sqlite_file import Open
 
 from orderway.core.order import Order, Stage
 from orderway.core.payment import Refund, RefundState
-from orderway.sql.dialects.sqlite.orders import _LEAVES_LEGS_ALONE
+from orderway.sql.orders import _LEAVES_LEGS_ALONE
 from orderway.sql.rows import INSERT_COLUMNS, UPDATE_COLUMNS, insert_row, update_row
 from orderway.testing.conformance import situations
 from orderway.testing.conformance.builders import NOW_US, make_order

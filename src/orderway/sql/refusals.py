@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from orderway.errors import HoldLost, OrderExists, OrderNotFound, OrderwayError, StaleOrder
+from orderway.errors import HoldLost, InvalidValue, OrderExists, OrderNotFound, OrderwayError, StaleOrder
 from orderway.ports.store import Change
 
-__all__ = ["exists", "not_found", "state_error"]
+__all__ = ["exists", "not_found", "refused_value", "state_error"]
 
 
 def state_error(change: Change, state: Sequence[Any] | None) -> OrderwayError | None:
@@ -36,3 +36,8 @@ def exists(order_id: str) -> OrderExists:
     return OrderExists(
         f"order {order_id} exists with another content: use another id, or the same content", order_id=order_id
     )
+
+
+def refused_value(error: Exception, order_id: str | None = None) -> InvalidValue:
+    """One operation's own fault: a value that does not fit."""
+    return InvalidValue(f"the database refused a value: {error}", order_id=order_id)

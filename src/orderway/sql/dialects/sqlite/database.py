@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from orderway.core.order import Order
@@ -20,14 +19,15 @@ from orderway.sql.database import Query, Tables
 from orderway.sql.dialects.sqlite.connect import ConnectionFactory, connect
 from orderway.sql.dialects.sqlite.errors import unavailable
 from orderway.sql.dialects.sqlite.lock import FileLock, LockTimeout
+from orderway.sql.dialects.sqlite.perform import SQLITE
 from orderway.sql.dialects.sqlite.reader import Reader
 from orderway.sql.dialects.sqlite.schema import Stored, prepare, require
 from orderway.sql.dialects.sqlite.threads import BatchThread
 from orderway.sql.dialects.sqlite.transaction import SqliteTransaction, TransactionThread
 from orderway.sql.dialects.sqlite.writer import Writer
-from orderway.sql.dialects.sqlite.writes import Writes
 from orderway.sql.operations import Claim, Fetch, Get, Operation
 from orderway.sql.shards import ShardMap
+from orderway.sql.writes import Writes
 
 __all__ = ["SqliteDatabase"]
 
@@ -120,15 +120,15 @@ class SqliteDatabase:
     async def has_due(self, claim: Claim) -> bool:
         """True if this claim would find anything; costs no write."""
         engine = self._open()
-        queries = engine.writes.orders.due_queries(claim, 1)
-        return any(await asyncio.gather(*(engine.gets.submit(Fetch(*query)) for query in queries)))
+        queries = engine.writes.orders.due(claim, 1)
+        return any(await asyncio.gather(*(engine.gets.submit(Fetch(each.sql, each.values)) for each in queries)))
 
     async def fetch(self, query: Query, **values: Any) -> Sequence[Sequence[Any]]:
         """Run a query, out of the way of ``get`` and of the writer; returns all rows."""
         engine = self._open()
         compiled = engine.compiled.get(query)
         if compiled is None:
-            compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+            compiled = query.compile(dialect=SQLITE.sqlalchemy, compile_kwargs={"render_postcompile": True})
             if values:
                 engine.compiled[query] = compiled
         parameters = [values.get(name, compiled.params[name]) for name in compiled.positiontup or ()]
@@ -198,7 +198,7 @@ class _Engine:
         self.pid = os.getpid()
         self.stored = stored
         self.tables = Tables(stored.shards)
-        self.writes = Writes(stored.shards, stored.epoch)
+        self.writes = Writes(SQLITE, stored.shards, range(len(stored.shards)), stored.epoch)
         timeout_s = database._lock_timeout_s
         self._writer = Writer(database.connect, database.lock(), timeout_s, self.writes)
         self._readers = [Reader(database.connect_reader, self.writes.orders) for _ in range(2)]
@@ -219,6 +219,3 @@ class _Engine:
         self._writer.close()
         for reader in self._readers:
             reader.close()
-
-
-_DIALECT = sqlite.dialect(paramstyle="qmark")

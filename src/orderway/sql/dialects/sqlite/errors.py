@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
-from orderway.errors import DeliveryFailed, InvalidValue, OrderwayError, Unavailable
+from orderway.errors import DeliveryFailed, OrderwayError, Unavailable
+from orderway.sql.steps import Duplicate, Failed, Refused
 
-__all__ = ["BAD_VALUE", "Mismatch", "is_environment", "refused_statement", "refused_value", "unavailable"]
+__all__ = ["BAD_VALUE", "is_environment", "refused_statement", "translated", "unavailable"]
 
 BAD_VALUE = (OverflowError, UnicodeError, TypeError, sqlite3.InterfaceError, sqlite3.DataError)
 """What the driver raises for values that SQLite cannot hold: too long, beyond 64 bits, lone surrogates."""
@@ -26,9 +27,7 @@ _ENVIRONMENT = {
     sqlite3.SQLITE_NOTADB,
 }
 
-
-class Mismatch(Exception):
-    """A group of operations did not touch the rows that it should: at least one of them is refused."""
+_DUPLICATE = {sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE}
 
 
 def is_environment(error: BaseException | None) -> bool:
@@ -41,14 +40,18 @@ def is_environment(error: BaseException | None) -> bool:
     return code & 0xFF in _ENVIRONMENT
 
 
+def translated(error: BaseException) -> Failed | Refused:
+    """What an error of the driver means to the steps of a transaction."""
+    if is_environment(error):
+        return Failed(str(error))
+    if getattr(error, "sqlite_errorcode", None) in _DUPLICATE:
+        return Duplicate(str(error))
+    return Refused(str(error))
+
+
 def unavailable(error: BaseException, order_id: str | None = None) -> Unavailable:
     """The database did not answer, and nothing was done."""
     return Unavailable(f"SQLite did not answer, nothing was done: {error}", order_id=order_id)
-
-
-def refused_value(error: BaseException, order_id: str | None = None) -> OrderwayError:
-    """One operation's own fault: a value that does not fit."""
-    return InvalidValue(f"SQLite refused a value: {error}", order_id=order_id)
 
 
 def refused_statement(sql: str, error: BaseException) -> OrderwayError:

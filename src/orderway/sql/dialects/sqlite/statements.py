@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from orderway.core.order import FINAL_STAGES
+from orderway.sql.dialect import Row, Rows
 from orderway.sql.rows import ENTRY_COLUMNS, INSERT_COLUMNS, LEG_COLUMNS, ORDER_COLUMNS, UPDATE_COLUMNS
+from orderway.sql.steps import Count, Read, Steps, Write, first_value
 
 __all__ = ["ManyRows", "OrderStatements", "PostingStatements"]
 
@@ -32,33 +32,33 @@ class ManyRows:
         row = f"({','.join('?' * width)})"
         self._statements = [(size, sql.format(rows=",".join([row] * size))) for size in CHUNKS]
 
-    def execute(self, connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
-        """Run it for all rows; returns how many rows of the table it touched."""
-        touched = start = 0
-        left = len(rows)
-        for size, sql in self._statements:
-            while left >= size:
-                values: list[Any] = []
-                for row in rows[start : start + size]:
-                    values += row
-                touched += connection.execute(sql, values).rowcount
-                start += size
-                left -= size
-        return touched
+    def write(self, rows: Rows) -> Steps[None]:
+        """Run it for all rows, each of which must touch one row of the table."""
+        for size, sql, values in self._chunks(rows):
+            yield Write(sql, values, size)
 
-    def fetch(self, connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    def read(self, rows: Rows) -> Steps[list[Row]]:
         """Run it as a query for all rows; returns what it found."""
-        found: list[tuple[Any, ...]] = []
+        found: list[Row] = []
+        for _, sql, values in self._chunks(rows):
+            found += yield Read(sql, values)
+        return found
+
+    def run(self, rows: Rows) -> Steps[None]:
+        """Run it for all rows, however many rows of the table that touches."""
+        for _, sql, values in self._chunks(rows):
+            yield Write(sql, values)
+
+    def _chunks(self, rows: Rows) -> Iterator[tuple[int, str, list[Any]]]:
         start, left = 0, len(rows)
         for size, sql in self._statements:
             while left >= size:
                 values: list[Any] = []
                 for row in rows[start : start + size]:
                     values += row
-                found += connection.execute(sql, values).fetchall()
+                yield size, sql, values
                 start += size
                 left -= size
-        return found
 
 
 class OrderStatements:
@@ -66,69 +66,135 @@ class OrderStatements:
 
     def __init__(self, shard: int) -> None:
         orders, legs, journal = f"ow_orders_{shard}", f"ow_legs_{shard}", f"ow_journal_{shard}"
-        self.insert_orders = _insert(orders, INSERT_COLUMNS)
-        self.insert_entries = _insert(journal, ENTRY_COLUMNS)
-        self.write_legs = _write_legs(legs)
-        self.update_orders = _update_orders(orders)
-        self.hold_orders = _hold_orders(orders)
-        columns = [f"o.{name}" for name in ORDER_COLUMNS] + [f"l.{name}" for name in LEG_COLUMNS]
-        self.select_order = (
-            f"SELECT {_list(columns)} FROM {orders} AS o LEFT JOIN {legs} AS l ON l.order_id = o.id"
-            " WHERE o.id = ? ORDER BY l.number"
-        )
-        self.select_orders = ManyRows(
-            f"SELECT {_list(columns)} FROM (VALUES {{rows}}) AS v CROSS JOIN {orders} AS o ON o.id = v.column1"
+        self._insert_orders = _insert(orders, INSERT_COLUMNS)
+        self._insert_entries = _insert(journal, ENTRY_COLUMNS)
+        self._write_legs = _write_legs(legs)
+        self._update_orders = _update_orders(orders)
+        self._hold_orders = _hold_orders(orders)
+        columns = _list([f"o.{name}" for name in ORDER_COLUMNS] + [f"l.{name}" for name in LEG_COLUMNS])
+        self._select_orders = ManyRows(
+            f"SELECT {columns} FROM (VALUES {{rows}}) AS v CROSS JOIN {orders} AS o ON o.id = v.column1"
             f" LEFT JOIN {legs} AS l ON l.order_id = o.id ORDER BY o.id, l.number",
             1,
         )
-        self.select_states = ManyRows(
+        self._select_states = ManyRows(
             f"SELECT o.id, o.version, o.holder FROM (VALUES {{rows}}) AS v CROSS JOIN {orders} AS o"
             " ON o.id = v.column1",
             1,
         )
-        self.select_write_id = f"SELECT write_id FROM {journal} WHERE order_id = ? AND version = ?"
-        self.select_entries = f"SELECT {_list(ENTRY_COLUMNS)} FROM {journal} WHERE order_id = ? ORDER BY version"
-        self.select_due = (
+        self._select_write_id = f"SELECT write_id FROM {journal} WHERE order_id = ? AND version = ?"
+        self._select_due = (
             f"SELECT o.due_at_us, o.id FROM {orders} AS o WHERE o.type = ? AND o.due_at_us <= ?"
             f" AND {_FREE.format('?')} ORDER BY o.due_at_us LIMIT ?"
         )
-        self.postpone_order = (
+        self._postpone_order = (
             f"UPDATE {orders} SET holder = NULL, due_at_us = ?, attempts = ?, last_error = ?"
             " WHERE id = ? AND version = ? AND holder = ?"
         )
-        self.hint_order = f"UPDATE {orders} SET due_at_us = min(due_at_us, ?) WHERE id = ? AND due_at_us IS NOT NULL"
+        self._hint_order = f"UPDATE {orders} SET due_at_us = min(due_at_us, ?) WHERE id = ? AND due_at_us IS NOT NULL"
+
+    def create(self, orders: Rows, entries: Rows, legs: Rows) -> Steps[None]:
+        """Insert orders, first entries and legs."""
+        yield from self._insert_orders.write(orders)
+        yield from self._insert_entries.write(entries)
+        yield from self._write_legs.write(legs)
+
+    def record(self, orders: Rows, entries: Rows, legs: Rows) -> Steps[None]:
+        """Update orders, append entries, write legs."""
+        yield from self._update_orders.write(orders)
+        yield from self._insert_entries.write(entries)
+        yield from self._write_legs.write(legs)
+
+    def orders(self, ids: Sequence[str]) -> Steps[Rows]:
+        """Those of the orders that exist, joined to their legs."""
+        return self._select_orders.read([(order_id,) for order_id in ids])
+
+    def states(self, ids: Sequence[str]) -> Steps[Rows]:
+        """Id, version and holder of those that exist."""
+        return self._select_states.read([(order_id,) for order_id in ids])
+
+    def hold(self, rows: Rows) -> Steps[None]:
+        """Take hold where something is due and nobody alive has it."""
+        return self._hold_orders.run(rows)
+
+    def due(self, order_type: int, now_us: int, holder: int, limit: int) -> Read:
+        """What this holder may claim of this type, the longest due first."""
+        return Read(self._select_due, (order_type, now_us, holder, limit))
+
+    def claim(self, order_type: int, now_us: int, holder: int, limit: int) -> Steps[Rows]:
+        """As ``due``: nobody else writes while this transaction does."""
+        rows: Rows = yield self.due(order_type, now_us, holder, limit)
+        return rows
+
+    def postpone(self, rows: Rows) -> Steps[set[str]]:
+        """Let go of orders; the ids where version and holder still matched."""
+        let_go = set()
+        for order_id, version, holder, *values in rows:
+            if (yield Count(self._postpone_order, (*values, order_id, version, holder))):
+                let_go.add(order_id)
+        return let_go
+
+    def hint(self, rows: Rows) -> Steps[set[str]]:
+        """Make orders due now; the ids where something was due."""
+        hinted = set()
+        for order_id, now_us in rows:
+            if (yield Count(self._hint_order, (now_us, order_id))):
+                hinted.add(order_id)
+        return hinted
+
+    def write_id(self, order_id: str, version: int) -> Steps[str | None]:
+        """The ``write_id`` of this entry of the journal, if it is there."""
+        return first_value(Read(self._select_write_id, (order_id, version)))
 
 
 class PostingStatements:
     """The statements over one shard's ledger."""
 
     def __init__(self, shard: int) -> None:
-        self.select_keys = ManyRows(
+        self._select_keys = ManyRows(
             f"SELECT p.uid, p.key, p.fingerprint FROM (VALUES {{rows}}) AS v CROSS JOIN ow_postings_{shard} AS p"
             " ON p.uid = v.column1 AND p.key = v.column2",
             2,
         )
-        self.select_accounts = ManyRows(
+        self._select_accounts = ManyRows(
             "SELECT a.uid, a.currency, a.balance_minor, a.movements FROM (VALUES {rows}) AS v"
             f" CROSS JOIN ow_accounts_{shard} AS a ON a.uid = v.column1 AND a.currency = v.column2",
             2,
         )
-        self.write_accounts = ManyRows(
+        self._write_accounts = ManyRows(
             f"INSERT INTO ow_accounts_{shard} (uid, currency, balance_minor, movements) VALUES {{rows}}"
             " ON CONFLICT (uid, currency) DO UPDATE SET balance_minor = excluded.balance_minor,"
             " movements = excluded.movements",
             4,
         )
-        self.insert_postings = ManyRows(
+        self._insert_postings = ManyRows(
             f"INSERT INTO ow_postings_{shard} (uid, key, currency, memo, fingerprint, write_id, at_us,"
             " moved_minor, movement, balance_minor) VALUES {rows}",
             10,
         )
-        self.insert_lines = ManyRows(
+        self._insert_lines = ManyRows(
             f"INSERT INTO ow_lines_{shard} (uid, key, number, account, currency, amount_minor) VALUES {{rows}}",
             6,
         )
-        self.select_write_id = f"SELECT write_id FROM ow_postings_{shard} WHERE uid = ? AND key = ?"
+        self._select_write_id = f"SELECT write_id FROM ow_postings_{shard} WHERE uid = ? AND key = ?"
+
+    def keys(self, keys: Rows) -> Steps[Rows]:
+        """Uid, key and fingerprint of those that were applied."""
+        return self._select_keys.read(keys)
+
+    def accounts(self, wallets: Rows) -> Steps[Rows]:
+        """Uid, currency, balance and movements of the wallets that exist."""
+        return self._select_accounts.read(wallets)
+
+    def write(self, new: Rows, changed: Rows, postings: Rows, lines: Rows) -> Steps[None]:
+        """Write wallets, postings and lines: nobody else has written since they were read."""
+        yield from self._write_accounts.write([*new, *changed])
+        yield from self._insert_postings.write(postings)
+        yield from self._insert_lines.write(lines)
+
+    def write_id(self, uid: str, key: str) -> Steps[str | None]:
+        """The ``write_id`` of this posting, if it is there."""
+        return first_value(Read(self._select_write_id, (uid, key)))
 
 
 def _insert(table: str, columns: Sequence[str]) -> ManyRows:
@@ -170,6 +236,5 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-_FINAL = ", ".join(f"'{stage.value}'" for stage in sorted(FINAL_STAGES))
 _FIXED_IN_A_LEG = ("number", "channel", "currency", "holds")
 _FREE = "(o.holder IS NULL OR o.holder = {0} OR o.holder NOT IN (SELECT incarnation FROM ow_workers))"

@@ -19,10 +19,12 @@ from orderway.ports.statements import check_statement
 from orderway.ports.store import Change
 from orderway.sql.dialects.sqlite.errors import BAD_VALUE, is_environment, refused_statement, unavailable
 from orderway.sql.dialects.sqlite.lock import FileLock
+from orderway.sql.dialects.sqlite.perform import perform
 from orderway.sql.dialects.sqlite.threads import tell
 from orderway.sql.dialects.sqlite.writer import commit, roll_back
-from orderway.sql.dialects.sqlite.writes import Writes
 from orderway.sql.operations import Record
+from orderway.sql.steps import Failed
+from orderway.sql.writes import Writes
 
 __all__ = ["SqliteTransaction", "TransactionThread"]
 
@@ -101,7 +103,7 @@ class SqliteTransaction:
 
     def _commit_with(self, connection: sqlite3.Connection, change: Change) -> None:
         operation = Record(change)
-        self._thread.writes.alone(connection, operation)
+        perform(connection, self._thread.writes.alone(operation))
         if operation.error is not None:
             self.over = "the change was refused and everything rolled back"
             roll_back(connection)
@@ -159,8 +161,8 @@ class TransactionThread:
         self._disconnect()
         try:
             self._connection = self._connect()
-            return self.writes.is_written(self._connection, [operation])
-        except sqlite3.Error:
+            return perform(self._connection, self.writes.is_written([operation]))
+        except (sqlite3.Error, Failed):
             return None
 
     def _serve(self) -> None:
@@ -194,7 +196,7 @@ class TransactionThread:
         deadline = monotonic() + transaction.time_limit_s
         connection.set_progress_handler(lambda: monotonic() > deadline, 20_000)
         connection.execute("BEGIN IMMEDIATE")
-        self.writes.check_epoch(connection)
+        perform(connection, self.writes.check_epoch())
         while not transaction.over:
             try:
                 item = transaction.jobs.get(timeout=max(0.0, deadline - monotonic()))

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from orderway.errors import CommitUnknown, OrderwayError
-from orderway.sql.dialects.sqlite.errors import is_environment, unavailable
+from orderway.sql.dialects.sqlite.errors import unavailable
 from orderway.sql.dialects.sqlite.lock import FileLock
-from orderway.sql.dialects.sqlite.writes import REFUSED, Writes
-from orderway.sql.operations import Operation, fail_all
+from orderway.sql.dialects.sqlite.perform import perform
+from orderway.sql.operations import fail_all
+from orderway.sql.steps import Failed, Refused
+from orderway.sql.writes import Batch, Writes
 
 __all__ = ["Writer", "commit", "roll_back"]
-
-Batch = Sequence[Operation[Any]]
 
 
 class Writer:
@@ -48,7 +47,7 @@ class Writer:
             self._write(batch)
         except OrderwayError as error:
             fail_all(batch, error)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, Failed) as error:
             self._disconnect()
             fail_all(batch, unavailable(error))
         except Exception as error:  # noqa: BLE001 a mistake of ours must reach the callers, not end the thread
@@ -69,15 +68,13 @@ class Writer:
             connection = self._connection = self._connect()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            self._writes.check_epoch(connection)
+            perform(connection, self._writes.check_epoch())
             try:
-                self._writes.together(connection, batch)
-            except REFUSED as error:
-                if is_environment(error):
-                    raise
+                perform(connection, self._writes.together(batch))
+            except (Refused, OrderwayError):
                 roll_back(connection)
                 connection.execute("BEGIN IMMEDIATE")
-                self._writes.apart(connection, batch)
+                perform(connection, self._writes.apart(batch))
         except BaseException:
             roll_back(connection)
             raise
@@ -90,8 +87,8 @@ class Writer:
         self._disconnect()
         try:
             self._connection = self._connect()
-            written = self._writes.is_written(self._connection, batch)
-        except sqlite3.Error:
+            written = perform(self._connection, self._writes.is_written(batch))
+        except (sqlite3.Error, Failed):
             written = None
         if written is None:
             fail_all(batch, CommitUnknown(f"the commit gave no answer and could not be looked up: {problem}"))

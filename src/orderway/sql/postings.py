@@ -1,17 +1,17 @@
-"""Writing the ledger, inside a transaction that the caller has begun."""
+"""Writing the ledger, inside a transaction that has begun."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
 from orderway.core.money import MAX_MINOR
 from orderway.errors import InsufficientBalance, InvalidValue, KeyReused, OrderwayError
 from orderway.ports.ledger import WALLET, Posting
-from orderway.sql.dialects.sqlite.statements import PostingStatements
+from orderway.sql.dialect import Dialect, PostingStatements
 from orderway.sql.operations import Post
 from orderway.sql.shards import ShardMap
+from orderway.sql.steps import Steps
 
 __all__ = ["PostingWrites"]
 
@@ -20,47 +20,46 @@ Row = tuple[Any, ...]
 
 
 class PostingWrites:
-    """The writes of postings over all shards of a database."""
+    """The writes of postings over the shards of a database; see ``OrderWrites``."""
 
-    def __init__(self, shards: ShardMap) -> None:
+    def __init__(self, dialect: Dialect, shards: ShardMap, own: Sequence[int]) -> None:
         self._shards = shards
-        self._statements = [PostingStatements(shard) for shard in range(len(shards))]
+        self._statements = {shard: dialect.postings(shard) for shard in own}
 
-    def post(self, connection: sqlite3.Connection, operations: Sequence[Post]) -> None:
+    def post(self, operations: Sequence[Post]) -> Steps[None]:
         """Apply postings in the order of their arrival.
 
-        The transaction holds the write lock, so that what is read here cannot change before it is written back: keys
-        and balances are read for all at once, the rules applied in memory, and the results written for all at once.
+        What is read here is locked, or found to be changed when it is written back: keys and balances are read for all
+        at once, the rules applied in memory, and the results written for all at once.
         """
         groups: dict[int, list[Post]] = {}
         for operation in operations:
             groups.setdefault(self._shards.of_uid(operation.posting.uid), []).append(operation)
-        for shard, group in groups.items():
-            _Books(connection, self._statements[shard], group).post(group)
+        for shard, group in sorted(groups.items()):
+            statements = self._statements[shard]
+            keys = sorted({(each.posting.uid, each.posting.key) for each in group})
+            wallets = sorted({(each.posting.uid, each.posting.currency) for each in group})
+            accounts = yield from statements.accounts(wallets)  # first: whoever waits for them sees the keys after it
+            books = _Books((yield from statements.keys(keys)), accounts)
+            books.post(group)
+            yield from books.write(statements)
 
-    def is_written(self, connection: sqlite3.Connection, operation: Post) -> bool:
+    def is_written(self, operation: Post) -> Steps[bool]:
         """True if this very write is in the database."""
         posting = operation.posting
-        sql = self._statements[self._shards.of_uid(posting.uid)].select_write_id
-        row = connection.execute(sql, (posting.uid, posting.key)).fetchone()
-        return row is not None and row[0] == operation.write_id
+        statements = self._statements[self._shards.of_uid(posting.uid)]
+        return (yield from statements.write_id(posting.uid, posting.key)) == operation.write_id
 
 
 class _Books:
     """The keys and wallets that a group of postings is about."""
 
-    def __init__(self, connection: sqlite3.Connection, statements: PostingStatements, group: list[Post]) -> None:
-        self._connection = connection
-        self._statements = statements
-        keys = list(dict.fromkeys((operation.posting.uid, operation.posting.key) for operation in group))
-        wallets = list(dict.fromkeys((operation.posting.uid, operation.posting.currency) for operation in group))
-        self._applied: dict[Key, str] = {
-            (uid, key): fingerprint for uid, key, fingerprint in statements.select_keys.fetch(connection, keys)
-        }
+    def __init__(self, keys: Sequence[Row], accounts: Sequence[Row]) -> None:
+        self._applied: dict[Key, str] = {(uid, key): fingerprint for uid, key, fingerprint in keys}
         self._wallets: dict[Key, tuple[int, int]] = {
-            (uid, currency): (balance, movements)
-            for uid, currency, balance, movements in statements.select_accounts.fetch(connection, wallets)
+            (uid, currency): (balance, movements) for uid, currency, balance, movements in accounts
         }
+        self._known = frozenset(self._wallets)
         self._changed: set[Key] = set()
         self._postings: list[Row] = []
         self._lines: list[Row] = []
@@ -71,12 +70,13 @@ class _Books:
                 operation.result = self._apply(operation)
             except OrderwayError as error:
                 operation.error = error
+
+    def write(self, statements: PostingStatements) -> Steps[None]:
         if self._postings:
-            changed = [(*wallet, *self._wallets[wallet]) for wallet in sorted(self._changed)]
-            if changed:
-                self._statements.write_accounts.execute(self._connection, changed)
-            self._statements.insert_postings.execute(self._connection, self._postings)
-            self._statements.insert_lines.execute(self._connection, self._lines)
+            wallets = [(*wallet, *self._wallets[wallet]) for wallet in sorted(self._changed)]
+            new = [row for row in wallets if row[:2] not in self._known]
+            changed = [row for row in wallets if row[:2] in self._known]
+            yield from statements.write(new, changed, self._postings, self._lines)
 
     def _apply(self, operation: Post) -> bool:
         posting = operation.posting

@@ -1,0 +1,74 @@
+"""Performing steps on a SQLite connection, and SQLite as a dialect."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, TypeVar
+
+from sqlalchemy.dialects import sqlite
+
+from orderway.sql.dialects.sqlite.common import CommonStatements
+from orderway.sql.dialects.sqlite.errors import BAD_VALUE, translated
+from orderway.sql.dialects.sqlite.statements import OrderStatements, PostingStatements
+from orderway.sql.steps import SETTLE, Count, Mismatch, Own, Read, Step, Steps, Write
+
+__all__ = ["SQLITE", "perform"]
+
+T = TypeVar("T")
+
+
+class SqliteDialect:
+    """See ``orderway.sql.dialect.Dialect``."""
+
+    title = "SQLite"
+    sqlalchemy = sqlite.dialect(paramstyle="qmark")
+    common = CommonStatements()
+
+    def orders(self, shard: int) -> OrderStatements:
+        """The statements of a shard's orders."""
+        return OrderStatements(shard)
+
+    def postings(self, shard: int) -> PostingStatements:
+        """The statements of a shard's ledger."""
+        return PostingStatements(shard)
+
+
+SQLITE = SqliteDialect()
+
+
+def perform(connection: sqlite3.Connection, steps: Steps[T]) -> T:
+    """Perform steps, each at once, inside the transaction that the connection is in.
+
+    Raises:
+        Failed, Refused, OrderwayError: as the steps let through what went wrong.
+    """
+    try:
+        step: Step = next(steps)
+        while True:
+            try:
+                result = _do(connection, step)
+            except Mismatch as error:
+                step = steps.throw(error)
+            except (sqlite3.Error, *BAD_VALUE) as error:
+                step = steps.throw(translated(error))
+            else:
+                step = steps.send(result)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+
+
+def _do(connection: sqlite3.Connection, step: Step) -> Any:
+    if isinstance(step, Write):
+        touched = connection.execute(step.sql, step.values).rowcount
+        if step.expect is not None and touched != step.expect:
+            raise Mismatch(f"{touched} rows were touched instead of {step.expect}")
+        return None
+    if isinstance(step, Read):
+        return connection.execute(step.sql, step.values).fetchall()
+    if isinstance(step, Count):
+        return connection.execute(step.sql, step.values).rowcount
+    if isinstance(step, Own):
+        return connection.execute(step.sql, dict(step.parameters)).rowcount
+    assert step is SETTLE
+    return None

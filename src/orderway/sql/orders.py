@@ -1,0 +1,257 @@
+"""Writing orders, inside a transaction that has begun.
+
+Each function takes all operations of its kind in a batch and yields as few statements as the database allows. Where
+one of them cannot be done as it stands, it raises: the transaction is rolled back, each operation runs alone, and then
+``explain`` says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from orderway.core.order import Order
+from orderway.errors import DeliveryFailed, OrderwayError
+from orderway.ports.limits import misfit_in_order
+from orderway.ports.statements import check_statement
+from orderway.ports.store import Change, Statement
+from orderway.sql.dialect import Dialect, OrderStatements
+from orderway.sql.operations import Claim, Create, Hint, Hold, Operation, Postpone, Record
+from orderway.sql.refusals import exists, not_found, refused_value, state_error
+from orderway.sql.rows import entry_row, insert_row, leg_row, orders_of, update_row
+from orderway.sql.shards import ShardMap
+from orderway.sql.steps import Mismatch, Own, Read, Refused, Steps
+
+__all__ = ["OrderWrites", "run_statement"]
+
+T = TypeVar("T")
+
+_LEAVES_LEGS_ALONE = frozenset(
+    {
+        *("StepDone", "Delivered", "Finished", "TakenBack", "Amended", "Stuck", "Ended", "Resumed"),
+        *("RefundPending", "RefundUnknown", "RefundStuck", "RefundResumed", "AllRefunded"),
+    }
+)
+"""After these facts the legs are not written again: most changes are of these, and have legs."""
+
+
+class OrderWrites:
+    """The writes of orders over the shards of a database.
+
+    Args:
+        dialect: of the database.
+        shards: the shard map.
+        own: the numbers of the shards that live in this database.
+    """
+
+    def __init__(self, dialect: Dialect, shards: ShardMap, own: Sequence[int]) -> None:
+        self._shards = shards
+        self._statements = {shard: dialect.orders(shard) for shard in own}
+        self._only = self._statements[own[0]] if len(own) == 1 else None
+
+    def create(self, operations: Sequence[Create]) -> Steps[None]:
+        """Insert orders, their legs and first entries."""
+        for statements, group in self._by_shard([(operation.order.id, operation) for operation in operations]):
+            yield from statements.create(
+                [insert_row(operation.order, operation.order.slot) for operation in group],
+                [entry_row(operation.entry) for operation in group],
+                [leg_row(operation.order.id, leg) for operation in group for leg in operation.order.legs],
+            )
+        for operation in operations:
+            operation.result = operation.order
+
+    def record(self, operations: Sequence[Record]) -> Steps[None]:
+        """Update rows whose version and holder are as expected, and append the entries."""
+        _refuse_twice(operations)
+        changes = [(operation.change.order.id, operation.change) for operation in operations]
+        for statements, group in self._by_shard(changes):
+            yield from statements.record(
+                [_record_row(change) for change in group],
+                [entry_row(entry) for change in group for entry in change.entries],
+                [
+                    leg_row(change.order.id, leg)
+                    for change in group
+                    if change.order.legs and any(entry.fact not in _LEAVES_LEGS_ALONE for entry in change.entries)
+                    for leg in change.order.legs
+                ],
+            )
+        for operation in operations:
+            for statement in operation.change.statements:
+                yield from run_statement(statement)
+            operation.result = None
+
+    def hold(self, operations: Sequence[Hold]) -> Steps[None]:
+        """Take hold where nobody alive has it, then read all of them."""
+        for statements, group in self._by_shard([(operation.order_id, operation) for operation in operations]):
+            rows = [(operation.order_id, operation.holder, operation.due_at_us) for operation in group]
+            yield from statements.hold(rows)
+            orders = orders_of((yield from statements.orders([row[0] for row in rows])))
+            for operation in group:
+                if operation.order_id in orders:
+                    operation.result = orders[operation.order_id]
+                else:
+                    operation.error = not_found(operation.order_id)
+
+    def claim(self, operations: Sequence[Claim]) -> Steps[None]:
+        """Take hold of due orders, the longest due first over all shards."""
+        for operation in operations:
+            due: list[tuple[Any, ...]] = []
+            for statements in self._statements.values():
+                for order_type in dict.fromkeys(operation.types):
+                    due += yield from statements.claim(order_type, operation.now_us, operation.holder, operation.limit)
+            ids = [order_id for _, order_id in sorted(due)[: operation.limit]]
+            for statements, group in self._by_shard([(order_id, order_id) for order_id in ids]):
+                yield from statements.hold([(order_id, operation.holder, operation.due_at_us) for order_id in group])
+            orders = yield from self.find_all(ids)
+            # Where rows are not locked before they are looked at, somebody may have been faster.
+            operation.result = [orders[order_id] for order_id in ids if orders[order_id].holder == operation.holder]
+
+    def postpone(self, operations: Sequence[Postpone]) -> Steps[None]:
+        """Let go of orders that are still held."""
+        for statements, group in self._by_shard([(operation.order_id, operation) for operation in operations]):
+            rows = [
+                (each.order_id, each.version, each.holder, each.due_at_us, each.attempts, each.last_error)
+                for each in group
+            ]
+            let_go = yield from statements.postpone(rows)
+            for operation in group:
+                operation.result = operation.order_id in let_go
+
+    def hint(self, operations: Sequence[Hint]) -> Steps[None]:
+        """Make orders due now."""
+        for statements, group in self._by_shard([(operation.order_id, operation) for operation in operations]):
+            hinted = yield from statements.hint([(operation.order_id, operation.now_us) for operation in group])
+            for operation in group:
+                operation.result = operation.order_id in hinted
+
+    def due(self, claim: Claim, limit: int) -> list[Read]:
+        """The queries for what this claim may take: one a type and shard, so that each walks its index in order."""
+        return [
+            statements.due(order_type, claim.now_us, claim.holder, limit)
+            for statements in self._statements.values()
+            for order_type in dict.fromkeys(claim.types)
+        ]
+
+    def find_all(self, order_ids: Sequence[str]) -> Steps[dict[str, Order[Any]]]:
+        """Those of the orders that exist, by id."""
+        orders: dict[str, Order[Any]] = {}
+        for statements, group in self._by_shard([(order_id, order_id) for order_id in dict.fromkeys(order_ids)]):
+            orders |= orders_of((yield from statements.orders(group)))
+        return orders
+
+    def refuse_creates(self, operations: Sequence[Create]) -> Steps[set[Operation[Any]]]:
+        """Those whose id is taken, with their outcome: the stored order, or why not."""
+        if not operations:
+            return set()
+        try:
+            stored = yield from self.find_all([operation.order.id for operation in operations])
+        except Refused:  # one of them has an id that cannot even be asked for: it is found when each runs alone
+            return set()
+        refused: set[Operation[Any]] = set()
+        for operation in operations:
+            known = stored.get(operation.order.id)
+            if known is not None:
+                _explain_create(operation, known)
+                refused.add(operation)
+        return refused
+
+    def refuse_records(self, operations: Sequence[Record]) -> Steps[set[Operation[Any]]]:
+        """Those whose order is missing, or has another version or holder, with the error that says so."""
+        changes = [(operation.change.order.id, operation) for operation in operations]
+        refused: set[Operation[Any]] = set()
+        for statements, group in self._by_shard(changes):
+            try:
+                rows = yield from statements.states([operation.change.order.id for operation in group])
+            except Refused:
+                continue
+            states = {row[0]: row[1:] for row in rows}
+            for operation in group:
+                error = state_error(operation.change, states.get(operation.change.order.id))
+                if error is not None:
+                    operation.error = error
+                    refused.add(operation)
+        return refused
+
+    def explain_create(self, operation: Create, error: Exception) -> Steps[None]:
+        """Why an order could not be created alone; if it exists with the same content, that is no error."""
+        order = operation.order
+        misfit = misfit_in_order(order)
+        if misfit is not None:
+            operation.error = misfit
+            return
+        try:
+            stored = orders_of((yield from self.of_order(order.id).orders([order.id]))).get(order.id)
+        except Refused:  # an id that cannot even be asked for
+            stored = None
+        if stored is None:
+            operation.error = refused_value(error, order.id)
+        else:
+            _explain_create(operation, stored)
+
+    def explain_record(self, operation: Record, error: Exception) -> Steps[None]:
+        """Why a change could not be written alone."""
+        change, order_id = operation.change, operation.change.order.id
+        if isinstance(error, OrderwayError):
+            error.order_id = order_id
+            operation.error = error
+            return
+        try:
+            states = yield from self.of_order(order_id).states([order_id])
+        except Refused:  # an id that cannot even be asked for
+            refusal = None
+        else:
+            refusal = state_error(change, states[0][1:] if states else None)
+        operation.error = refusal or misfit_in_order(change.order) or refused_value(error, order_id)
+
+    def is_written(self, operation: Create | Record) -> Steps[bool]:
+        """True if this very write is in the database."""
+        entry = operation.entry if isinstance(operation, Create) else operation.change.entries[0]
+        write_id = yield from self.of_order(entry.order_id).write_id(entry.order_id, entry.version)
+        return write_id == entry.write_id
+
+    def of_order(self, order_id: str) -> OrderStatements:
+        """The statements of the shard that this order lives in."""
+        return self._only or self._statements[self._shards.of_order(order_id)]
+
+    def _by_shard(self, items: list[tuple[str, T]]) -> list[tuple[OrderStatements, list[T]]]:
+        if not items:
+            return []
+        if self._only is not None:
+            return [(self._only, [item for _, item in items])]
+        groups: dict[int, list[T]] = {}
+        for order_id, item in items:
+            groups.setdefault(self._shards.of_order(order_id), []).append(item)
+        return [(self._statements[shard], group) for shard, group in sorted(groups.items())]
+
+
+def _record_row(change: Change) -> tuple[Any, ...]:
+    order = change.order
+    return (order.id, change.expected_version, change.guard, change.keep_holder, order.holder, *update_row(order))
+
+
+def _refuse_twice(operations: Sequence[Record]) -> None:
+    """Two changes of one order cannot go together: the second is stale once the first is written."""
+    if len({operation.change.order.id for operation in operations}) != len(operations):
+        raise Mismatch("an order comes twice")
+
+
+def _explain_create(operation: Create, stored: Order[Any]) -> None:
+    if stored.fingerprint == operation.order.fingerprint:
+        operation.result = stored
+    else:
+        operation.error = exists(operation.order.id)
+
+
+def run_statement(statement: Statement) -> Steps[None]:
+    """Run a statement of the user's own.
+
+    Raises:
+        DeliveryFailed: it touched another number of rows than expected, or failed.
+    """
+    check_statement(statement.sql)
+    try:
+        touched = yield Own(statement.sql, statement.parameters)
+    except Refused as error:
+        raise DeliveryFailed(f"{error}, in: {statement.sql}") from error
+    if statement.expect is not None and touched != statement.expect:
+        raise DeliveryFailed(f"{touched} rows were touched and {statement.expect} expected by: {statement.sql}")
