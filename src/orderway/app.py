@@ -7,44 +7,49 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from orderway.actions import Actions
 from orderway.adapters import Ports, ports_for
 from orderway.channels.wallet import WalletChannel
 from orderway.core import ids
-from orderway.core.journal import SYSTEM, Entry
+from orderway.core.journal import SYSTEM
 from orderway.core.money import Money
 from orderway.core.order import Order, Stage, check_transitions
-from orderway.core.payment import GATEWAY, LegState
+from orderway.core.payment import GATEWAY
 from orderway.delivery import forbid_nesting
 from orderway.entropy import Entropy
-from orderway.errors import ConfigError, InvalidValue, OrderNotFound, Unavailable, UsageError, WrongThread
-from orderway.explain import Explanation, explain
+from orderway.errors import ConfigError, InvalidValue, Unavailable, UsageError, WrongThread
 from orderway.holds import Holds
 from orderway.journey import Journey
+from orderway.looking import Looking
 from orderway.membership import Membership
+from orderway.numbering import Numbering
+from orderway.order_lock import OrderLock
 from orderway.orders import business_of, check_business, check_id, check_texts, check_uid, created_fact
 from orderway.parked import Parked
-from orderway.payments import Payments, payer_details
+from orderway.payments import Payments
 from orderway.plans import Pay, check_channel, plan_legs
 from orderway.ports.business import Business
 from orderway.ports.channel import Channel
 from orderway.ports.clock import Clock
-from orderway.ports.store import Page, Query
+from orderway.ports.store import Query
 from orderway.recorder import Recorder
 from orderway.sweeper import Sweeper
 from orderway.system_clock import SystemClock
 from orderway.wallet import Wallet
+
+if TYPE_CHECKING:
+    from orderway.redis import Redis, RedisParts
 
 __all__ = ["App"]
 
 logger = logging.getLogger("orderway")
 
 
-class App(Actions):
+class App(Actions, Looking):
     """Orders of one or more businesses over one store.
 
     >>> app = App("sqlite:///orders.db")  # doctest: +SKIP
@@ -59,6 +64,10 @@ class App(Actions):
         wallets: the channels over the users' own balances; a second one, for instance ``points``, lets an order be
             paid in an internal currency and in money.
         shards: into how many tables orders are spread; fixed when the database is created.
+        redis: an option: the URL of a Redis, or ``orderway.redis.Redis``, for a lock and the sequence. No order rests
+            on it.
+        ids: how ``create`` makes the id of an order that brings none: by ``time``, or by ``sequence``, as the original
+            does; while the sequence does not answer, by time.
         sweep: run the sweeper in this process; without it, orders that are due wait for another process.
         clock: for tests.
         entropy: gives so many random bytes, each time others; for tests.
@@ -75,6 +84,8 @@ class App(Actions):
         channels: Iterable[Channel] = (),
         wallets: Iterable[str] = ("wallet",),
         shards: int = 1,
+        redis: str | Redis | None = None,
+        ids: Literal["time", "sequence"] = "time",
         sweep: bool = True,
         clock: Clock | None = None,
         entropy: Callable[[int], bytes] | None = None,
@@ -99,6 +110,10 @@ class App(Actions):
         self.entropy = entropy = entropy or Entropy()
         self.lease_us = int(dead_after_s * 1_000_000)
         self.recorder = Recorder(self.ports.store, self.businesses, self.clock, entropy, self.lease_us)
+        self.redis = None if redis is None else _redis_parts(redis)
+        lock, sequence = (self.redis.lock, self.redis.sequence) if self.redis else (None, None)
+        self.order_lock = OrderLock(lock, self.clock, entropy(16).hex()) if lock else None
+        self.numbering = Numbering(sequence or self.ports.sequence, self.clock, entropy, ids)
         jitter = random.Random(entropy(8))
         self.payments = Payments(self.channels)
         self.journey = Journey(self.recorder, self.businesses, self.payments, jitter.random)
@@ -110,7 +125,10 @@ class App(Actions):
             beat_every_s,
             dead_after_s,
         )
-        self.holds = Holds(self.ports.store, self.journey, self.membership, self.businesses, self.clock, self.lease_us)
+        self.holds = Holds(
+            *(self.ports.store, self.journey, self.membership, self.businesses, self.clock, self.lease_us),
+            self.order_lock,
+        )
         self.parked = Parked(self.ports.parking, self.clock, self._record_parked)
         self.sweeper = Sweeper(self.holds.claim, self.holds.carry, self.clock, most_at_once, beside=self.parked.look)
         self.wallet = Wallet(self.ports.ledger, self.clock, self._hint_waiting)
@@ -151,11 +169,15 @@ class App(Actions):
         try:
             await self.ports.start()
             await self.membership.join()
+            if self.redis is not None:
+                self.redis.start()
         except BaseException:
             await self.ports.close()
             self._pid = None
             raise
         self._stop = asyncio.Event()
+        if self.order_lock is not None:
+            self.order_lock.start()
         self.holds.swept = self._sweeps if sweep is None else sweep
         self._tasks = [asyncio.create_task(self.membership.run(self._stop, self.sweeper.wake))]
         if self.holds.swept:
@@ -176,10 +198,14 @@ class App(Actions):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.holds.settle()
+        if self.order_lock is not None:
+            await self.order_lock.close()
         try:
             with suppress(Unavailable):  # a database that is gone keeps nobody from closing: others notice the death
                 await self.membership.leave()
         finally:
+            if self.redis is not None:
+                await self.redis.close()
             await self.ports.close()
             self._pid = None
 
@@ -196,7 +222,7 @@ class App(Actions):
         """A new order id for this user, made without asking anything. The type is not part of it."""
         check_uid(uid)
         business_of(order_type, self.businesses)
-        return self._make_id(uid)
+        return self.numbering.by_time(uid)
 
     def order_id_from(self, order_type: int, uid: str, own_number: str) -> str:
         """The order id that stands for a number of your own or of a third party: always the same one.
@@ -207,12 +233,15 @@ class App(Actions):
         return ids.id_from_own_number(order_type, uid, own_number)
 
     async def next_order_id(self, order_type: int, uid: str) -> str:
-        """An order id by sequence, as the original makes them; it tells how many orders there are."""
+        """An order id by sequence, as the original makes them; it tells how many orders there are.
+
+        Raises:
+            Unavailable: the sequence does not answer. ``create`` of an App with ``ids="sequence"`` goes on by time.
+        """
         self._ready()
         check_uid(uid)
         business_of(order_type, self.businesses)
-        number = await self.ports.sequence.next(f"orders:{order_type}")
-        return ids.id_by_sequence(self.clock.now_us(), number, ids.slot_of_uid(uid))
+        return await self.numbering.by_sequence(order_type, uid)
 
     async def create(
         self,
@@ -258,10 +287,10 @@ class App(Actions):
             if order_id not in {None, made}:
                 raise InvalidValue(f"order_id {order_id} and own_number {own_number!r} do not belong together")
             order_id = made
-        elif order_id is None:
-            order_id = self._make_id(uid)
-        else:
+        elif order_id is not None:
             check_id(order_id, uid)
+        elif not self.numbering.draws:
+            order_id = self.numbering.by_time(uid)
         if actor != SYSTEM:
             check_texts(actor=actor)
         stamp = self.recorder.stamp(actor)
@@ -270,9 +299,13 @@ class App(Actions):
         waits = len(legs) == 1 and legs[0].channel == GATEWAY
         holder = None if waits or not self.holds.swept else self.membership.incarnation
         due_at_us = fact.deadline_at_us if waits else stamp.at_us + self.lease_us
-        order = await self.recorder.create(order_id, fact, stamp, holder, due_at_us)
+        written = (fact, stamp, holder, due_at_us)
+        if order_id is None:
+            order = await self.numbering.create(order_type, uid, lambda made: self.recorder.create_new(made, *written))
+        else:
+            order = await self.recorder.create(order_id, *written)
         if holder is not None and order.version == 1 and order.holder == holder and order.updated_at_us == stamp.at_us:
-            self.holds.grant(order_id)
+            self.holds.grant(order.id)
         order._decode = business.decode
         return order
 
@@ -302,74 +335,6 @@ class App(Actions):
         self.sweeper.wake()
         return hinted
 
-    # ---- looking --------------------------------------------------------------------------------------------------
-
-    async def get(self, order_id: str) -> Order[Any]:
-        """The order as committed last. Where the outcome of its payment is unknown, its channel is asked soon.
-
-        Raises:
-            OrderNotFound: there is none.
-            InvalidValue: this is no order id.
-        """
-        self._ready()
-        ids.check_order_id(order_id)
-        order = self._adopt(await self.ports.store.get(order_id))
-        if any(leg.state is LegState.UNKNOWN for leg in order.legs) and order.holder is None:
-            await self.hint(order_id)  # somebody wants to know: ask its channel now, not on schedule
-        return order
-
-    async def find(self, order_id: str) -> Order[Any] | None:
-        """The order as committed last, or None where there is none.
-
-        Raises:
-            InvalidValue: this is no order id.
-        """
-        try:
-            return await self.get(order_id)
-        except OrderNotFound:
-            return None
-
-    async def overview(self) -> Mapping[str, Any]:
-        """Counts over all orders: see ``Store.overview``; and ``unserved``, the due orders of types not served here."""
-        self._ready()
-        counts = await self.ports.store.overview(self.clock.now_us())
-        unserved = {kind: count for kind, count in counts["due_by_type"].items() if kind not in self.businesses}
-        return {**counts, "unserved": unserved}
-
-    async def journal(self, order_id: str) -> Sequence[Entry]:
-        """The order's journal, oldest first."""
-        self._ready()
-        ids.check_order_id(order_id)
-        return await self.ports.store.entries(order_id)
-
-    async def payment_details(self, order_id: str) -> Any | None:
-        """What the payer of an order needs, as its channel gave it: a link, what a QR code shows.
-
-        It is there once ``forward`` has asked the channel, and as long as the order waits for its payment.
-
-        Returns:
-            What the channel gave, decoded from JSON; None if it gave nothing, or if the order does not wait.
-
-        Raises:
-            OrderNotFound: there is no such order.
-            InvalidValue: this is no order id.
-        """
-        order = await self.get(order_id)
-        return payer_details(order, await self.ports.store.entries(order_id))
-
-    async def list(self, query: Query | None = None, **conditions: Any) -> Page:
-        """Orders that satisfy a ``Query``, given whole or as its fields: ``list(uid="user-7", descending=True)``."""
-        self._ready()
-        return await self.ports.store.list(query or Query(**conditions))
-
-    async def explain(self, order_id: str) -> Explanation:
-        """What happens to an order next, when, and why not yet."""
-        self._ready()
-        ids.check_order_id(order_id)
-        order = await self.ports.store.get(order_id)
-        workers = await self.ports.workers.names()
-        return explain(order, self.clock.now_us(), workers, self.businesses.get(order.type))
-
     async def sweep(self) -> int:
         """Carry everything that is due here and now; returns how many orders were looked at."""
         self._ready()
@@ -384,10 +349,6 @@ class App(Actions):
             raise WrongThread("this App was started before a fork: make and start a new App in the child process")
         forbid_nesting()
 
-    def _make_id(self, uid: str) -> str:
-        bits = int.from_bytes(self.entropy(7), "big") >> (56 - ids.RANDOM_BITS)
-        return ids.id_by_time(self.clock.now_us(), bits, ids.slot_of_uid(uid))
-
     async def _hint_waiting(self, uid: str) -> None:
         if not any(business.when_short == "wait" for business in self.businesses.values()):
             return  # a type served elsewhere is looked at again by its own query_every
@@ -398,3 +359,9 @@ class App(Actions):
         except Unavailable as error:  # the money is posted: whoever topped up must not be told otherwise
             logger.warning("orders that waited for a top-up are looked at on their schedule only: %s", error)
         self.sweeper.wake()
+
+
+def _redis_parts(redis: str | Redis) -> RedisParts:
+    from orderway.redis import RedisParts
+
+    return RedisParts(redis)

@@ -11,6 +11,7 @@ from orderway.core.order import Order
 from orderway.errors import HoldLost, OrderwayError
 from orderway.journey import Journey
 from orderway.membership import Membership
+from orderway.order_lock import OrderLock
 from orderway.orders import business_of
 from orderway.ports.business import Business
 from orderway.ports.clock import Clock
@@ -31,6 +32,8 @@ class Holds:
         businesses: those served here.
         clock: for the instants.
         lease_us: how long a held order may be left alone before it is looked at again.
+        lock: an option: asked before the store is asked for a hold. Orders held already need none: those that were
+            created here, and those that the sweeper claimed.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Holds:
         businesses: Mapping[int, Business[Any]],
         clock: Clock,
         lease_us: int,
+        lock: OrderLock | None = None,
     ) -> None:
         self._store = store
         self._journey = journey
@@ -48,6 +52,7 @@ class Holds:
         self._businesses = businesses
         self._clock = clock
         self._lease_us = lease_us
+        self._lock = lock
         self._granted: set[str] = set()
         self._active: set[str] = set()
         self._letting_go: set[asyncio.Task[None]] = set()
@@ -67,11 +72,11 @@ class Holds:
         try:
             if order_id in self._granted and isinstance(order, Order):
                 self._granted.discard(order_id)
-            else:
-                order = await self._take(order_id)
-                if order.holder != self._membership.incarnation or order.is_final:
-                    return order
-            return await self._journey.forward(order)
+                return await self._journey.forward(order)
+            if self._lock is None or order_id in self._granted:
+                return await self._take_and_carry(order_id)
+            async with self._lock.around(order_id) as free:
+                return await (self._take_and_carry(order_id) if free else self._store.get(order_id))
         except HoldLost:
             return await self._store.get(order_id)
         except BaseException:
@@ -107,6 +112,12 @@ class Holds:
         """Wait until what was dropped is let go."""
         while self._letting_go:
             await asyncio.wait(self._letting_go)
+
+    async def _take_and_carry(self, order_id: str) -> Order[Any]:
+        order = await self._take(order_id)
+        if order.holder != self._membership.incarnation or order.is_final:
+            return order
+        return await self._journey.forward(order)
 
     async def _take(self, order_id: str) -> Order[Any]:
         self._granted.discard(order_id)

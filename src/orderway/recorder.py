@@ -12,7 +12,7 @@ from orderway.core.facts import Created, Ended, Fact, Finished, UnexpectedPaymen
 from orderway.core.journal import Entry, Stamp
 from orderway.core.money import Money
 from orderway.core.order import Order, Stage
-from orderway.errors import HoldLost, StaleOrder
+from orderway.errors import HoldLost, OrderExists, StaleOrder
 from orderway.odd import Deadlines
 from orderway.ports.business import Business
 from orderway.ports.clock import Clock
@@ -86,6 +86,23 @@ class Recorder:
         order.holder = holder
         order.due_at_us = due_at_us
         return await self.store.create(order, entry)
+
+    async def create_new(
+        self, order_id: str, fact: Created, stamp: Stamp, holder: int | None, due_at_us: int
+    ) -> Order[Any] | None:
+        """Write a new order under an id that was drawn; None if another order has it, even one of the same content."""
+        order, entry = journal.begin(order_id, fact, stamp)
+        order.holder = holder
+        order.due_at_us = due_at_us
+        try:
+            stored = await self.store.create(order, entry)
+        except OrderExists:
+            return None
+        if stored.digest == entry.digest:
+            return stored
+        # Another one's, or ours that has moved on since, where the answer to its commit came late.
+        first, *_ = await self.store.entries(order_id)
+        return stored if first.write_id == stamp.write_id else None
 
     async def record(
         self,
