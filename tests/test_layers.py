@@ -25,7 +25,7 @@ DRIVERS = {
     "httpx": ("channels/scripted_http",),
     "starlette": ("channels/scripted_http",),
     "uvicorn": ("channels/scripted_http",),
-    "redis": ("redis.py",),
+    "redis": ("redis/", "testing"),
     "click": ("cli", "demo"),
     "rich": ("cli", "demo"),
     "hypothesis": ("testing",),
