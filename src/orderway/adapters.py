@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orderway.errors import ConfigError
 from orderway.ports.ledger import Ledger
 from orderway.ports.parking import Parking
-from orderway.ports.sequence import Sequence
+from orderway.ports.sequence import Sequence as SequencePort
 from orderway.ports.store import Store
 from orderway.ports.workers import Workers
+from orderway.sql.database import Database
+from orderway.sql.shards import ShardMap
 
 if TYPE_CHECKING:
     from orderway.memory import MemoryDatabase
 
-__all__ = ["Ports", "memory_ports", "open_ports", "ports_for"]
+__all__ = ["Ports", "memory_ports", "open_ports", "ports_for", "sql_ports"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Ports:
     store: Store
     workers: Workers
     ledger: Ledger
-    sequence: Sequence
+    sequence: SequencePort
     parking: Parking
 
     async def start(self) -> None:
@@ -38,38 +40,66 @@ class Ports:
         await self.store.close()
 
 
-async def open_ports(url: str, *, shards: int | None = 1, **options: Any) -> Ports:
-    """The ports for a URL, started. See ``ports_for``."""
-    ports = ports_for(url, shards=shards, **options)
+async def open_ports(urls: str | Sequence[str], *, shards: int | None = 1, **options: Any) -> Ports:
+    """The ports for a URL, or for several; started. See ``ports_for``."""
+    ports = ports_for(urls, shards=shards, **options)
     await ports.start()
     return ports
 
 
-def ports_for(url: str, *, shards: int | None = 1, **options: Any) -> Ports:
-    """The ports for a URL, not started yet.
+def ports_for(urls: str | Sequence[str], *, shards: int | None = 1, **options: Any) -> Ports:
+    """The ports for a database, or for several that the orders are spread over; not started yet.
 
     Args:
-        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, or ``memory://`` (a fresh one each time).
-        shards: how many shards a database has; None for as many as there are in it.
-        options: of the database, for instance ``lock_timeout_s``.
+        urls: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``postgresql://user:password@host/name``,
+            ``mysql://...`` (or ``mariadb://...``), or ``memory://`` (a fresh one each time). Several in the order in
+            which they were first given: the shard map, stored in each, names them by number.
+        shards: into how many tables the orders are spread over all databases; None for as many as there are.
+        options: of each database, for instance ``lock_timeout_s``.
 
     Raises:
-        ConfigError: no database goes by this URL.
+        ConfigError: no database goes by this URL, or the shards cannot be spread over so many.
     """
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in _SCHEMES:
-        allowed = ", ".join(f"{name}://" for name in sorted(_SCHEMES))
-        raise ConfigError(f"{url!r} is no database that Orderway knows: {allowed} are allowed")
-    return _SCHEMES[scheme](url, rest, shards, options)
+    each = [urls] if isinstance(urls, str) else list(urls)
+    if not each:
+        raise ConfigError("no database was given: at least one URL is needed")
+    parsed = [_scheme_of(url) for url in each]
+    if any(scheme == "memory" for scheme, _ in parsed):
+        return _memory(each, shards, options)
+    if len(set(each)) != len(each):
+        raise ConfigError("a database was given twice: each has its own part of the orders")
+    wanted = None if shards is None else ShardMap.even(shards, len(each))
+    databases = [
+        _DATABASES[scheme](url, rest, shards=wanted, number=number, **options)
+        for number, (url, (scheme, rest)) in enumerate(zip(each, parsed, strict=True))
+    ]
+    return sql_ports(databases)
 
 
-def _sqlite(url: str, rest: str, shards: int | None, options: dict[str, Any]) -> Ports:
-    from orderway.sql.dialects.sqlite import SqliteDatabase
+def sql_ports(databases: Sequence[Database]) -> Ports:
+    """The ports over these databases, which together hold the orders; not started yet."""
+    from orderway.sql.cluster import Cluster
     from orderway.sql.ledger import SqlLedger
     from orderway.sql.parking import SqlParking
     from orderway.sql.sequence import SqlSequence
     from orderway.sql.store import SqlStore
     from orderway.sql.workers import SqlWorkers
+
+    cluster = Cluster(databases)
+    return Ports(SqlStore(cluster), SqlWorkers(cluster), SqlLedger(cluster), SqlSequence(cluster), SqlParking(cluster))
+
+
+def _scheme_of(url: str) -> tuple[str, str]:
+    scheme, separator, rest = url.partition("://")
+    if not separator or (scheme != "memory" and scheme not in _DATABASES):
+        allowed = ", ".join(f"{name}://" for name in sorted([*_DATABASES, "memory"]))
+        # Whatever stands behind the scheme may be a password.
+        raise ConfigError(f"{url.partition(':')[0]!r} is no database that Orderway knows: {allowed} are allowed")
+    return scheme, rest
+
+
+def _sqlite(url: str, rest: str, **options: Any) -> Database:
+    from orderway.sql.dialects.sqlite import SqliteDatabase
 
     path = rest.removeprefix("/")
     if not rest.startswith("/") or not path or path == ":memory:":
@@ -77,17 +107,28 @@ def _sqlite(url: str, rest: str, shards: int | None, options: dict[str, Any]) ->
             f"{url!r} names no file: sqlite:///relative.db or sqlite:////absolute.db are allowed, and memory://"
             " where nothing needs to be kept"
         )
-    database = SqliteDatabase(path, shards=shards, **options)
-    return Ports(
-        SqlStore(database), SqlWorkers(database), SqlLedger(database), SqlSequence(database), SqlParking(database)
-    )
+    return SqliteDatabase(path, **options)
 
 
-def _memory(url: str, rest: str, shards: int | None, options: dict[str, Any]) -> Ports:
+def _postgresql(url: str, rest: str, **options: Any) -> Database:
+    from orderway.sql.dialects.postgresql import PostgresqlServer
+    from orderway.sql.network.database import NetworkDatabase
+
+    return NetworkDatabase(PostgresqlServer(url), **options)
+
+
+def _mysql(url: str, rest: str, **options: Any) -> Database:
+    from orderway.sql.dialects.mysql import MysqlServer
+    from orderway.sql.network.database import NetworkDatabase
+
+    return NetworkDatabase(MysqlServer(url), **options)
+
+
+def _memory(urls: Sequence[str], shards: int | None, options: dict[str, Any]) -> Ports:
     from orderway.memory import MemoryDatabase
 
-    if rest or options:
-        raise ConfigError(f"{url!r}: only memory:// is allowed, without a name and without options")
+    if list(urls) != ["memory://"] or options:
+        raise ConfigError("only memory:// is allowed, without a name, other databases or options")
     return memory_ports(MemoryDatabase(shards=1 if shards is None else shards))
 
 
@@ -104,4 +145,10 @@ def memory_ports(database: MemoryDatabase) -> Ports:
     )
 
 
-_SCHEMES: dict[str, Callable[[str, str, int | None, dict[str, Any]], Ports]] = {"memory": _memory, "sqlite": _sqlite}
+_DATABASES: dict[str, Callable[..., Database]] = {
+    "mariadb": _mysql,
+    "mysql": _mysql,
+    "postgres": _postgresql,
+    "postgresql": _postgresql,
+    "sqlite": _sqlite,
+}

@@ -127,7 +127,7 @@ class Delivery:
         if self.committed:
             raise UsageError("this order is delivered: one transaction a delivery", order_id=run.order.id)
         limit_s = run.business.transaction_limit / timedelta(seconds=1)
-        async with run.recorder.store.transaction(limit_s) as connection:
+        async with run.recorder.store.transaction(run.order.id, limit_s) as connection:
             yield connection
             change = run.recorder.change(run.order, self.facts(), statements=tuple(self.statements))
             await connection.commit_with(change)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from orderway.errors import Unavailable
 from orderway.ports.clock import Clock
@@ -49,7 +50,7 @@ class Membership:
         self.incarnation = 0
         self.rebirths = 0
         self._new_incarnation = new_incarnation
-        self._seen: dict[int, tuple[int, float]] = {}
+        self._seen: dict[tuple[int, int], tuple[int, float]] = {}
 
     async def join(self) -> None:
         """Enter the table under a new incarnation."""
@@ -70,23 +71,35 @@ class Membership:
         if not await self.workers.beat(self.incarnation):
             self.rebirths += 1
             logger.warning("worker %s was declared dead; it goes on under a new incarnation", self.name)
+            with suppress(Unavailable):  # where it is still in a table, others notice that it stands still
+                await self.workers.bury(self.incarnation)
             await self.join()
-        counters = await self.workers.counters()
-        now_s = self.clock.monotonic_s()
-        seen = {}
-        dead = []
-        for incarnation, counter in counters.items():
-            known = self._seen.get(incarnation)
-            since = known[1] if known is not None and known[0] == counter else now_s
-            seen[incarnation] = (counter, since)
-            if incarnation != self.incarnation and now_s - since >= self.dead_after_s:
-                dead.append(incarnation)
-        self._seen = seen
+        dead = self._standing_still(await self.workers.counters())
         for incarnation in dead:
             logger.warning(
                 "worker %d has not beaten for %.1f s: its orders are taken over", incarnation, self.dead_after_s
             )
             await self.workers.bury(incarnation)
+        return dead
+
+    def _standing_still(self, counters: Mapping[int, Sequence[int | None]]) -> list[int]:
+        """Those of the others whose counter has not moved for too long, in whichever database.
+
+        Where a database did not answer nobody can be seen to stand still: the time begins anew.
+        """
+        now_s = self.clock.monotonic_s()
+        seen = {}
+        dead = []
+        for incarnation, by_database in counters.items():
+            for database, counter in enumerate(by_database):
+                if counter is None:
+                    continue
+                known = self._seen.get((incarnation, database))
+                since = known[1] if known is not None and known[0] == counter else now_s
+                seen[incarnation, database] = (counter, since)
+                if incarnation != self.incarnation and now_s - since >= self.dead_after_s and incarnation not in dead:
+                    dead.append(incarnation)
+        self._seen = seen
         return dead
 
     async def run(self, stop: asyncio.Event, on_death: Callable[[], None]) -> None:

@@ -19,7 +19,7 @@ from orderway.testing.conformance import (
     StoreConformance,
     WorkersConformance,
 )
-from orderway.testing.conformance.builders import finish, make_order
+from orderway.testing.conformance.builders import finish, make_id, make_order
 
 
 class MemoryBackend:
@@ -79,13 +79,13 @@ async def test_event_loops_of_two_threads_share_a_database() -> None:
     in_threads = [asyncio.to_thread(asyncio.run, beat()) for _ in range(2)]
     answers = await asyncio.gather(beat(), *in_threads)
     assert answers == [[True] * 500] * 3
-    assert await MemoryWorkers(database).counters() == {1: 1500}
+    assert await MemoryWorkers(database).counters() == {1: (1500,)}
 
 
 async def test_cancelled_writers_do_not_keep_the_gate() -> None:
     database = MemoryDatabase()
     workers = MemoryWorkers(database)
-    async with MemoryStore(database).transaction(10):
+    async with MemoryStore(database).transaction(make_id("u"), 10):
         waiting = [asyncio.create_task(workers.join(n, "waiting")) for n in range(3)]
         for _ in range(3):
             await asyncio.sleep(0)
@@ -102,7 +102,7 @@ async def test_transaction_that_a_statement_rolled_back_writes_nothing_more() ->
     store = MemoryStore(database)
     database.goods.execute("CREATE TABLE goods (n INTEGER PRIMARY KEY)")
     order = await store.create(*make_order(amount_minor=0))
-    async with store.transaction(10) as transaction:
+    async with store.transaction(make_id("u"), 10) as transaction:
         await transaction.execute("INSERT INTO goods VALUES (1)")
         with pytest.raises(DeliveryFailed, match="UNIQUE"):
             await transaction.execute("INSERT OR ROLLBACK INTO goods VALUES (1)")
@@ -116,8 +116,8 @@ async def test_transaction_that_a_statement_rolled_back_writes_nothing_more() ->
 
 async def test_no_transaction_begins_while_another_one_has_the_database() -> None:
     store = MemoryStore(MemoryDatabase())
-    async with store.transaction(10):
+    async with store.transaction(make_id("u"), 10):
         with pytest.raises(Unavailable):
-            await store.transaction(0.01).__aenter__()
-    async with store.transaction(10) as transaction:
+            await store.transaction(make_id("u"), 0.01).__aenter__()
+    async with store.transaction(make_id("u"), 10) as transaction:
         assert await transaction.fetch("SELECT 1") == [(1,)]

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from sqlite_file import Faults, Open, Opened
 
+from orderway.sql.cluster import Cluster
 from orderway.sql.dialects.sqlite import SqliteDatabase
 from orderway.sql.ledger import SqlLedger
 from orderway.sql.parking import SqlParking
 from orderway.sql.sequence import SqlSequence
+from orderway.sql.shards import ShardMap
 from orderway.sql.store import SqlStore
 from orderway.sql.workers import SqlWorkers
 
@@ -26,17 +28,19 @@ def faults() -> Faults:
 async def open_file(tmp_path: Path) -> AsyncIterator[Open]:
     opened: list[SqliteDatabase] = []
 
-    async def open_one(**options: Any) -> Opened:
-        database = SqliteDatabase(tmp_path / "orders.db", **options)
+    async def open_one(*, shards: int | None = None, **options: Any) -> Opened:
+        wanted = None if shards is None else ShardMap.even(shards)
+        database = SqliteDatabase(tmp_path / "orders.db", shards=wanted, **options)
         await database.start()
         opened.append(database)
+        cluster = Cluster([database])
         return Opened(
             database,
-            SqlStore(database),
-            SqlLedger(database),
-            SqlWorkers(database),
-            SqlSequence(database),
-            SqlParking(database),
+            SqlStore(cluster),
+            SqlLedger(cluster),
+            SqlWorkers(cluster),
+            SqlSequence(cluster),
+            SqlParking(cluster),
         )
 
     yield open_one

@@ -13,7 +13,7 @@ from sqlite_file import Faults, Open, Opened
 from orderway.core.order import Order
 from orderway.errors import CommitUnknown, DeliveryFailed, OrderNotFound, Unavailable
 from orderway.ports.store import Statement
-from orderway.testing.conformance.builders import NOW_US, finish, make_order, make_posting
+from orderway.testing.conformance.builders import NOW_US, finish, make_id, make_order, make_posting
 
 Fault = Callable[[Callable[[], Any]], Any]
 
@@ -84,7 +84,7 @@ async def test_lost_answer_of_what_leaves_no_trace_of_its_own(open_file: Open, f
     faults.at_commit = lose_the_answer
     with pytest.raises(CommitUnknown):
         await opened.workers.join(5, "shop")
-    assert await opened.workers.counters() == {5: 0}
+    assert await opened.workers.counters() == {5: (0,)}
 
 
 @pytest.mark.parametrize(("fault", "written"), [(fail_before, False), (lose_the_answer, True)])
@@ -96,7 +96,7 @@ async def test_user_transaction_whose_commit_gives_no_answer(
     order = await opened.store.create(*make_order(amount_minor=0))
 
     async def deliver() -> None:
-        async with opened.store.transaction(10) as transaction:
+        async with opened.store.transaction(make_id("u"), 10) as transaction:
             await transaction.execute("INSERT INTO goods VALUES (1)")
             faults.at_commit = fault
             await transaction.commit_with(finish(order))
@@ -116,7 +116,7 @@ async def test_user_transaction_whose_commit_cannot_be_looked_up(open_file: Open
         faults.refuse_to_open = True
         lose_the_answer(commit)
 
-    async with opened.store.transaction(10) as transaction:
+    async with opened.store.transaction(make_id("u"), 10) as transaction:
         faults.at_commit = lose_and_go_away
         with pytest.raises(CommitUnknown) as caught:
             await transaction.commit_with(finish(order))
@@ -129,7 +129,7 @@ async def test_user_transaction_whose_commit_cannot_be_looked_up(open_file: Open
 
 
 async def use_a_transaction(opened: Opened) -> None:
-    async with asyncio.timeout(10), opened.store.transaction(10) as transaction:
+    async with asyncio.timeout(10), opened.store.transaction(make_id("u"), 10) as transaction:
         assert await transaction.fetch("SELECT 1") == [(1,)]
 
 
@@ -147,7 +147,7 @@ async def test_broken_connection_of_user_transactions_is_replaced(open_file: Ope
 
 async def test_connection_that_breaks_inside_a_user_transaction_is_replaced(open_file: Open, faults: Faults) -> None:
     opened = await open_file(factory=faults.connection)
-    async with asyncio.timeout(10), opened.store.transaction(10) as transaction:
+    async with asyncio.timeout(10), opened.store.transaction(make_id("u"), 10) as transaction:
         await transaction.fetch("SELECT 1")
         faults.opened[-1].close()
         for _ in range(2):
@@ -174,7 +174,7 @@ async def test_user_transaction_that_a_full_disk_rolled_back_writes_nothing_more
     opened = await open_file(factory=faults.connection)
     opened.run("CREATE TABLE goods (n TEXT)")
     order = await opened.store.create(*make_order(amount_minor=0))
-    async with opened.store.transaction(10) as transaction:
+    async with opened.store.transaction(make_id("u"), 10) as transaction:
         await transaction.execute("INSERT INTO goods VALUES ('kept?')")
         [[pages]] = await transaction.fetch("SELECT page_count FROM pragma_page_count")
         faults.opened[-1].execute(f"PRAGMA max_page_count = {pages + 2}")
@@ -194,7 +194,7 @@ async def test_user_transaction_that_a_statement_rolled_back_writes_nothing_more
     opened.run("CREATE TABLE goods (n INTEGER PRIMARY KEY)")
     opened.run("INSERT INTO goods VALUES (1)")
     order = await opened.store.create(*make_order(amount_minor=0))
-    async with opened.store.transaction(10) as transaction:
+    async with opened.store.transaction(make_id("u"), 10) as transaction:
         await transaction.execute("INSERT INTO goods VALUES (2)")
         with pytest.raises(DeliveryFailed, match="UNIQUE"):
             await transaction.execute("INSERT OR ROLLBACK INTO goods VALUES (1)")
@@ -255,13 +255,13 @@ async def test_file_locked_by_a_stranger(open_file: Open) -> None:
 async def test_writer_gives_up_behind_a_transaction_that_is_held_open(open_file: Open) -> None:
     opened = await open_file(lock_timeout_s=0.05)
     order, entry = make_order()
-    async with opened.store.transaction(30) as transaction:
+    async with opened.store.transaction(make_id("u"), 30) as transaction:
         await transaction.fetch("SELECT 1")
         for _ in range(2):
             with pytest.raises(Unavailable):
                 await opened.store.create(order, entry)
     assert await opened.store.create(order, entry) == order
-    async with opened.store.transaction(30) as transaction:
+    async with opened.store.transaction(make_id("u"), 30) as transaction:
         assert await transaction.fetch("SELECT 1") == [(1,)]
 
 
@@ -271,7 +271,7 @@ async def test_transaction_of_code_that_never_comes_back_is_ended(open_file: Ope
     hanging = asyncio.Event()
 
     async def hang() -> None:
-        async with opened.store.transaction(0.05) as transaction:
+        async with opened.store.transaction(make_id("u"), 0.05) as transaction:
             await transaction.execute("INSERT INTO goods VALUES (1)")
             hanging.set()
             await asyncio.Event().wait()
@@ -288,7 +288,7 @@ async def test_transaction_of_code_that_never_comes_back_is_ended(open_file: Ope
 async def test_query_that_never_ends_is_interrupted(open_file: Open) -> None:
     opened = await open_file()
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
-    async with opened.store.transaction(0.05) as transaction:
+    async with opened.store.transaction(make_id("u"), 0.05) as transaction:
         with pytest.raises(Unavailable):
             await transaction.fetch(endless)
         with pytest.raises(Unavailable):

@@ -17,7 +17,7 @@ from orderway.errors import ConfigError, InvalidValue, SchemaTooNew, Unavailable
 from orderway.sql.dialects.sqlite import SqliteDatabase
 from orderway.sql.operations import Beat
 from orderway.sql.shards import ShardMap
-from orderway.testing.conformance.builders import make_order
+from orderway.testing.conformance.builders import make_id, make_order
 
 
 async def test_another_number_of_shards_is_refused(open_file: Open, tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ async def test_schema_of_an_older_package_is_refused_and_left_as_it_is(open_file
     order = await opened.store.create(*make_order())
     opened.run("UPDATE ow_meta SET schema_version = 1")
     with pytest.raises(
-        ConfigError, match=r"orders\.db has schema version 1, .* needs 2: begin with a new file"
+        ConfigError, match=r"orders\.db has schema version 1, .* needs 2: run `orderway migrate`"
     ) as caught:
         await open_file()
     assert type(caught.value) is ConfigError
@@ -57,7 +57,7 @@ async def test_no_write_by_a_shard_map_that_is_no_longer_in_force(open_file: Ope
     with pytest.raises(Unavailable, match="epoch 2"):
         await opened.store.create(order, entry)
     with pytest.raises(Unavailable):
-        async with opened.store.transaction(10) as transaction:
+        async with opened.store.transaction(make_id("u"), 10) as transaction:
             await transaction.fetch("SELECT 1")
     restarted = await open_file()
     assert await restarted.store.create(order, entry) == order
@@ -120,7 +120,7 @@ async def test_close_leaves_no_file_open(tmp_path: Path) -> None:
     ports = await open_ports(f"sqlite:///{tmp_path}/orders.db")
     order = await ports.store.create(*make_order(amount_minor=0))
     await ports.store.get(order.id)
-    async with ports.store.transaction(10) as transaction:
+    async with ports.store.transaction(make_id("u"), 10) as transaction:
         await transaction.fetch("SELECT 1")
     assert ours()
     await ports.close()
@@ -204,11 +204,27 @@ def test_shard_maps_cover_every_slot_once() -> None:
     for count in (1, 2, 3, 7, 1000, 65_536):
         shards = ShardMap.even(count)
         assert [shards.of_slot(slot) for slot in range(65_536)] == [slot * count // 65_536 for slot in range(65_536)]
-        assert ShardMap.parse(shards.text) == shards
+        assert ShardMap.parse(shards.stored(0)) == (shards, 0)
     for wrong in (0, -1, 65_537):
         with pytest.raises(ConfigError):
             ShardMap.even(wrong)
     with pytest.raises(ConfigError):
-        SqliteDatabase("orders.db", shards=0)
+        ports_for("sqlite:///orders.db", shards=0)
     with pytest.raises(InvalidValue):
         ShardMap.even(2).of_uid("\ud800")
+
+
+@pytest.mark.parametrize(("count", "databases"), [(2, 2), (3, 2), (7, 3), (1000, 4)])
+def test_shard_maps_over_several_databases(count: int, databases: int) -> None:
+    shards = ShardMap.even(count, databases)
+    own = [shards.of_database(number) for number in range(databases)]
+    assert [shard for each in own for shard in each] == list(range(count))
+    assert max(map(len, own)) - min(map(len, own)) <= 1
+    assert [ShardMap.parse(shards.stored(number)) for number in range(databases)] == [
+        (shards, number) for number in range(databases)
+    ]
+
+
+def test_more_databases_than_shards_are_refused() -> None:
+    with pytest.raises(ConfigError, match="shards=1 for 2 databases: .* at least 2"):
+        ShardMap.even(1, 2)

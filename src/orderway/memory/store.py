@@ -158,7 +158,7 @@ class MemoryStore:
             return True
 
     @asynccontextmanager
-    async def transaction(self, time_limit_s: float) -> AsyncIterator[MemoryTransaction]:
+    async def transaction(self, order_id: str, time_limit_s: float) -> AsyncIterator[MemoryTransaction]:
         """A transaction of the user's own, alone in the database from its begin to its end."""
         try:
             async with asyncio.timeout(time_limit_s):

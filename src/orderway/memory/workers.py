@@ -30,10 +30,10 @@ class MemoryWorkers:
             self._database.workers[incarnation] += 1
             return True
 
-    async def counters(self) -> Mapping[int, int]:
+    async def counters(self) -> Mapping[int, tuple[int | None, ...]]:
         """The counters of all incarnations in the table."""
         async with self._database.reading():
-            return dict(self._database.workers)
+            return {incarnation: (beats,) for incarnation, beats in self._database.workers.items()}
 
     async def names(self) -> Mapping[int, str]:
         """The names of all incarnations in the table."""

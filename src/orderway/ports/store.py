@@ -203,8 +203,8 @@ class Store(Protocol):
     async def hint(self, order_id: str, now_us: int) -> bool:
         """Make an unfinished order due now, unless it is due earlier; False if nothing is due for it."""
 
-    def transaction(self, time_limit_s: float) -> AbstractAsyncContextManager[Transaction]:
-        """A transaction of the user's own beside the orders, which ``Transaction.commit_with`` ends.
+    def transaction(self, order_id: str, time_limit_s: float) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction of the user's own in this order's database, which ``Transaction.commit_with`` ends.
 
         Left without ``commit_with``, or past the time limit, it is rolled back; past the limit every use raises
         ``Unavailable``.

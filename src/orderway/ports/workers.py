@@ -12,16 +12,19 @@ class Workers(Protocol):
     """Incarnations of workers and their heartbeat counters; each method is atomic. No wall clock is involved.
 
     All methods raise ``Unavailable`` when the database does not answer.
+
+    Where orders are spread over several databases there is a table in each. One that does not answer keeps nobody from
+    the others: only where none answers is ``Unavailable`` raised, but for ``bury``, which has to reach all of them.
     """
 
     async def join(self, incarnation: int, name: str) -> None:
         """Enter a new incarnation (a random integer of 63 bits) with counter 0. Idempotent."""
 
     async def beat(self, incarnation: int) -> bool:
-        """Count the incarnation's counter up by one; False if it is not in the table any more (declared dead)."""
+        """Count the incarnation's counter up by one; False if it is missing from a table (declared dead there)."""
 
-    async def counters(self) -> Mapping[int, int]:
-        """The counters of all incarnations in the table."""
+    async def counters(self) -> Mapping[int, tuple[int | None, ...]]:
+        """The counters of all incarnations, one a database; None where it is missing, or the database silent."""
 
     async def names(self) -> Mapping[int, str]:
         """The names of all incarnations in the table, for people."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -23,12 +23,16 @@ Query = Select[Any] | CompoundSelect[Any]
 
 
 class Tables:
-    """All tables of a database with this shard map."""
+    """All tables of one database.
 
-    def __init__(self, shards: ShardMap) -> None:
+    Args:
+        own: the numbers of the shards that live in it.
+    """
+
+    def __init__(self, own: Sequence[int]) -> None:
         self.metadata = MetaData()
         self.common: DatabaseTables = database_tables(self.metadata)
-        self.shards: Sequence[ShardTables] = [shard_tables(self.metadata, n) for n in range(len(shards))]
+        self.shards: Mapping[int, ShardTables] = {shard: shard_tables(self.metadata, shard) for shard in own}
 
 
 class Database(Protocol):
@@ -36,7 +40,7 @@ class Database(Protocol):
 
     @property
     def shards(self) -> ShardMap:
-        """The shard map stored in it."""
+        """The shard map stored in it, of all databases that belong together."""
 
     @property
     def tables(self) -> Tables:
@@ -54,8 +58,8 @@ class Database(Protocol):
     def get(self, order_id: str) -> Awaitable[Order[Any]]:
         """Read an order, together with others that are asked for at the same time."""
 
-    async def has_due(self, claim: Claim) -> bool:
-        """True if this claim would find anything; costs no write."""
+    async def due(self, claim: Claim) -> Sequence[tuple[int, str]]:
+        """``due_at_us`` and id of what this claim would find, in any order, perhaps too many; costs no write."""
 
     async def fetch(self, query: Query, **values: Any) -> Sequence[Sequence[Any]]:
         """Run a query, out of the way of ``get`` and of the writer; returns all rows.
@@ -65,4 +69,4 @@ class Database(Protocol):
         """
 
     def transaction(self, time_limit_s: float) -> AbstractAsyncContextManager[Transaction]:
-        """As ``Store.transaction``."""
+        """As ``Store.transaction``, for an order that lives here."""

@@ -96,9 +96,6 @@ class PostingStatements(Protocol):
 class CommonStatements(Protocol):
     """The statements over what a database has once."""
 
-    def epoch(self) -> Steps[int]:
-        """The epoch of the shard map; nobody changes it before this transaction ends (a shared lock)."""
-
     def join(self, incarnation: int, name: str) -> Steps[None]:
         """Enter an incarnation; nothing where it is there."""
 

@@ -17,6 +17,7 @@ from orderway.core.money import MAX_MINOR
 from orderway.errors import InvalidValue
 from orderway.ports.ledger import WALLET, Line, Posted, Posting, StatementLine
 from orderway.ports.limits import too_long_in_posting
+from orderway.sql.cluster import Cluster
 from orderway.sql.database import Database
 from orderway.sql.operations import Post
 from orderway.sql.tables import ShardTables
@@ -25,27 +26,30 @@ __all__ = ["SqlLedger"]
 
 
 class SqlLedger:
-    """The ``Ledger`` port; see there for what each method promises."""
+    """The ``Ledger`` port, over one database or several; see there for what each method promises."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
 
     async def post(self, posting: Posting, at_us: int) -> bool:
         """Apply a posting; True if it was applied now, False if it had been applied before."""
         check(posting)
-        return await self._database.write(Post(posting, fingerprint(posting), secrets.token_hex(8), at_us))
+        operation = Post(posting, fingerprint(posting), secrets.token_hex(8), at_us)
+        return await self._cluster.of_uid(posting.uid).write(operation)
 
     async def find(self, uid: str, key: str) -> Posting | None:
         """The posting applied under this key, or None."""
-        rows = await self._database.fetch(self._tables(uid).select_posting, of_uid=uid, of_key=key)
+        database, tables = self._place(uid)
+        rows = await database.fetch(tables.select_posting, of_uid=uid, of_key=key)
         if not rows:
             return None
         return Posting(key, uid, rows[0][0], tuple(Line(row[2], row[3]) for row in rows), rows[0][1])
 
     async def balance(self, uid: str, currency: str) -> int:
         """The wallet's balance in minor units; 0 for a user that has none."""
-        account = self._tables(uid).accounts.c
-        rows = await self._database.fetch(
+        database, tables = self._place(uid)
+        account = tables.accounts.c
+        rows = await database.fetch(
             select(account.balance_minor).where(account.uid == uid, account.currency == currency)
         )
         return int(rows[0][0]) if rows else 0
@@ -56,9 +60,9 @@ class SqlLedger:
         """Movements of a wallet, oldest first, and the cursor of the next page."""
         if after < 0 or limit < 1:
             raise InvalidValue(f"after={after}, limit={limit}: a cursor is never negative, a limit at least 1")
-        tables = self._tables(uid)
+        database, tables = self._place(uid)
         posting = tables.postings.c
-        rows = await self._database.fetch(
+        rows = await database.fetch(
             select(
                 posting.key, posting.moved_minor, posting.balance_minor, posting.memo, posting.at_us, posting.movement
             )
@@ -74,10 +78,10 @@ class SqlLedger:
         if limit < 1:
             raise InvalidValue(f"limit={limit}: it must be at least 1")
         last = None if after is None else _place_of(after)
-        first = 0 if last is None else self._database.shards.of_uid(last[0])
+        first = 0 if last is None else self._cluster.shards.of_uid(last[0])
         found: list[Posted] = []
-        for tables in self._database.tables.shards[first:]:
-            rows = await self._database.fetch(postings_after(tables, last, limit + 1 - len(found)))
+        for database, _, tables in self._cluster.each_shard(first):
+            rows = await database.fetch(postings_after(tables, last, limit + 1 - len(found)))
             found += [_posted(list(lines)) for _, lines in groupby(rows, key=lambda row: (row[0], row[1]))]
             if len(found) > limit:
                 end = found[limit - 1].posting
@@ -88,19 +92,20 @@ class SqlLedger:
     async def trial_balance(self) -> Mapping[str, Mapping[str, int]]:
         """Per currency, the sum of each account kind."""
         sums: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
-        for tables in self._database.tables.shards:
+        for database, _, tables in self._cluster.each_shard():
             account, line = tables.accounts.c, tables.lines.c
             total = func.sum(account.balance_minor)
             wallets = select(account.currency, literal(WALLET), total).group_by(account.currency)
             house = select(line.currency, line.account, func.sum(line.amount_minor)).where(line.account != WALLET)
             # One statement, hence one snapshot: a posting between two would show as books that do not balance.
             both = union_all(wallets, house.group_by(line.currency, line.account))
-            for currency, name, amount_minor in await self._database.fetch(both):
+            for currency, name, amount_minor in await database.fetch(both):
                 sums[currency][name] += int(amount_minor)
         return {currency: dict(accounts) for currency, accounts in sums.items()}
 
-    def _tables(self, uid: str) -> ShardTables:
-        return self._database.tables.shards[self._database.shards.of_uid(uid)]
+    def _place(self, uid: str) -> tuple[Database, ShardTables]:
+        database, _, tables = self._cluster.of_shard(self._cluster.shards.of_uid(uid))
+        return database, tables
 
 
 def _place_of(cursor: str) -> tuple[str, str]:

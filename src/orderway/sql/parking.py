@@ -9,7 +9,7 @@ from sqlalchemy import Select, select, tuple_
 
 from orderway.ports.limits import check_page, too_long_in_parked
 from orderway.ports.parking import ParkedPayment
-from orderway.sql.database import Database
+from orderway.sql.cluster import Cluster
 from orderway.sql.operations import Park, PostponeParked, Release
 from orderway.sql.rows import PARKED_COLUMNS
 
@@ -19,8 +19,8 @@ __all__ = ["SqlParking"]
 class SqlParking:
     """The ``Parking`` port; see there for what each method promises."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, cluster: Cluster) -> None:
+        self._database = cluster.home
 
     async def park(self, payment: ParkedPayment) -> bool:
         """Keep a payment; False if one with this channel and reference is kept already."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from orderway.errors import HoldLost, InvalidValue, OrderExists, OrderNotFound, OrderwayError, StaleOrder
+from orderway.errors import HoldLost, InvalidValue, OrderExists, OrderNotFound, OrderwayError, StaleOrder, Unavailable
 from orderway.ports.store import Change
 
-__all__ = ["exists", "not_found", "refused_value", "state_error"]
+__all__ = ["check_epoch", "exists", "not_found", "refused_value", "state_error"]
 
 
 def state_error(change: Change, state: Sequence[Any] | None) -> OrderwayError | None:
@@ -41,3 +41,15 @@ def exists(order_id: str) -> OrderExists:
 def refused_value(error: Exception, order_id: str | None = None) -> InvalidValue:
     """One operation's own fault: a value that does not fit."""
     return InvalidValue(f"the database refused a value: {error}", order_id=order_id)
+
+
+def check_epoch(stored: int | None, known: int) -> None:
+    """Refuse to write by a shard map that is no longer the one in force.
+
+    Raises:
+        Unavailable: until the process is started again.
+    """
+    if stored != known:
+        raise Unavailable(
+            f"the shard map has changed (epoch {stored}, this process knows {known}): restart the process"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from orderway.sql.database import Database
+from orderway.sql.cluster import Cluster
 from orderway.sql.operations import NextBlock
 
 __all__ = ["SqlSequence"]
@@ -16,8 +16,8 @@ BLOCK = 100
 class SqlSequence:
     """The ``Sequence`` port; see there for what it promises."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, cluster: Cluster) -> None:
+        self._database = cluster.home
         self._left: dict[str, range] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 

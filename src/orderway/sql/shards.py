@@ -14,39 +14,71 @@ __all__ = ["ShardMap"]
 
 @dataclass(frozen=True, slots=True)
 class ShardMap:
-    """Contiguous slot ranges, one a shard.
+    """Contiguous slot ranges, one a shard; and in which database each of them lives.
 
     Args:
         firsts: the first slot of each shard, ascending from 0.
+        databases: for each shard, the number of its database, from 0; () where there is only one.
     """
 
     firsts: tuple[int, ...]
+    databases: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.firsts[:1] != (0,) or list(self.firsts) != sorted(set(self.firsts)) or self.firsts[-1] >= SLOTS:
             raise ConfigError(f"shard map {self.text}: ranges begin at 0, ascend, and end below {SLOTS}")
+        if self.databases and len(self.databases) != len(self.firsts):
+            raise ConfigError(f"shard map {self.text}: {len(self.databases)} databases are named for its shards")
 
     @staticmethod
-    def even(count: int) -> ShardMap:
-        """A map of this many shards of about equal size.
+    def even(count: int, databases: int = 1) -> ShardMap:
+        """A map of this many shards of about equal size, each database with about as many of them.
 
         Raises:
-            ConfigError: the count is not 1 to 65,536.
+            ConfigError: the count is not 1 to 65,536, or there are more databases than shards.
         """
         if not 1 <= count <= SLOTS:
             raise ConfigError(f"shards={count}: 1 to {SLOTS} are allowed, and one to four per database advised")
-        return ShardMap(tuple(-(-shard * SLOTS // count) for shard in range(count)))
+        if databases > count:
+            raise ConfigError(
+                f"shards={count} for {databases} databases: each needs at least one, so give at least {databases}"
+            )
+        firsts = tuple(-(-shard * SLOTS // count) for shard in range(count))
+        return ShardMap(firsts, tuple(shard * databases // count for shard in range(count)) if databases > 1 else ())
 
     @staticmethod
-    def parse(text: str) -> ShardMap:
-        """The map from its stored text."""
-        return ShardMap(tuple(first for first, _ in json.loads(text)))
+    def parse(text: str) -> tuple[ShardMap, int]:
+        """The map from its stored text, and which of its databases the text was stored in."""
+        found = json.loads(text)
+        if isinstance(found, list):
+            return ShardMap(tuple(first for first, _ in found)), 0
+        ranges = found["shards"]
+        return ShardMap(tuple(each[0] for each in ranges), tuple(each[2] for each in ranges)), found["database"]
 
     @property
     def text(self) -> str:
-        """The map as stored: a JSON list of [first slot, last slot], one a shard."""
+        """The map for people: a list of [first slot, last slot], one a shard, with its database if there are more."""
         ends = (*self.firsts[1:], SLOTS)
-        return json.dumps([[first, end - 1] for first, end in zip(self.firsts, ends, strict=True)])
+        ranges = [[first, end - 1] for first, end in zip(self.firsts, ends, strict=True)]
+        if self.databases:
+            ranges = [[*each, database] for each, database in zip(ranges, self.databases, strict=True)]
+        return json.dumps(ranges)
+
+    def stored(self, database: int) -> str:
+        """The map as it is stored in this database."""
+        return f'{{"database": {database}, "shards": {self.text}}}' if self.databases else self.text
+
+    @property
+    def database_count(self) -> int:
+        """How many databases there are."""
+        return max(self.databases, default=0) + 1
+
+    def of_database(self, database: int) -> range:
+        """The shards that live in this database."""
+        if not self.databases:
+            return range(len(self.firsts))
+        first = self.databases.index(database)
+        return range(first, first + self.databases.count(database))
 
     def __len__(self) -> int:
         return len(self.firsts)

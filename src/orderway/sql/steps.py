@@ -11,12 +11,15 @@ from typing import Any, TypeVar
 
 __all__ = [
     "SETTLE",
+    "Busy",
     "Conflict",
     "Count",
     "Duplicate",
     "Failed",
     "Mismatch",
     "Own",
+    "OwnRead",
+    "Parameters",
     "Read",
     "Refused",
     "Step",
@@ -26,6 +29,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+Parameters = Mapping[str, Any] | Sequence[Any]
 
 
 class Step:
@@ -65,13 +69,22 @@ class Read(Step):
 
 
 class Own(Step):
-    """A statement of the user's own, with parameters by name (``:name``); the result is how many rows it touched."""
+    """A statement of the user's own; the result is how many rows it touched.
+
+    Its parameters come by name (``:name``), or by position, in the driver's own style.
+    """
 
     __slots__ = ("parameters",)
 
-    def __init__(self, sql: str, parameters: Mapping[str, Any]) -> None:
+    def __init__(self, sql: str, parameters: Parameters) -> None:
         super().__init__(sql)
         self.parameters = parameters
+
+
+class OwnRead(Own):
+    """A query of the user's own; the result is a list of tuples."""
+
+    __slots__ = ()
 
 
 SETTLE = Step("")
@@ -90,6 +103,10 @@ class Mismatch(Refused):
 
 class Duplicate(Refused):
     """A unique key is taken."""
+
+
+class Busy(Refused):
+    """Another transaction held a lock for too long."""
 
 
 class Conflict(Exception):

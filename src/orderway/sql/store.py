@@ -2,126 +2,148 @@
 
 from __future__ import annotations
 
+import asyncio
+import heapq
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Select
 
 from orderway.core.ids import check_order_id
 from orderway.core.journal import Entry
 from orderway.core.order import Order, Status
-from orderway.errors import OrderNotFound
+from orderway.errors import OrderNotFound, Unavailable
 from orderway.ports.limits import check_page
 from orderway.ports.store import Change, Page, Query, Transaction
+from orderway.sql.cluster import Cluster
 from orderway.sql.database import Database
 from orderway.sql.listing import counts_select, page_select, page_shape, page_values
-from orderway.sql.operations import Claim, Create, Hint, Hold, Postpone, Record
+from orderway.sql.operations import Claim, Create, Hint, Hold, Operation, Postpone, Record
 from orderway.sql.rows import entry_of, orders_of
+from orderway.sql.tables import ShardTables
 
 __all__ = ["SqlStore"]
 
+T = TypeVar("T")
 MOST_PAGES = 1000
 """So many shapes of queries are remembered; each is compiled once."""
 
 
 class SqlStore:
-    """The ``Store`` port; see there for what each method promises."""
+    """The ``Store`` port, over one database or several; see there for what each method promises."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
         self._pages: dict[Hashable, Select[Any]] = {}
 
     async def start(self) -> None:
-        """Open the database, and check its schema and shard map."""
-        await self._database.start()
+        """Open the databases, and check their schema and shard map."""
+        await self._cluster.start()
 
     async def close(self) -> None:
         """Finish what was accepted, and release connections. Idempotent."""
-        await self._database.close()
+        await self._cluster.close()
 
     async def create(self, order: Order[Any], entry: Entry) -> Order[Any]:
         """Insert an order with its first journal entry."""
-        return await self._database.write(Create(order, entry))
+        return await self._cluster.of_order(order.id).write(Create(order, entry))
 
     async def record(self, change: Change) -> None:
         """Write facts, row and the user's statements together."""
-        await self._database.write(Record(change))
+        await self._cluster.of_order(change.order.id).write(Record(change))
 
     async def get(self, order_id: str) -> Order[Any]:
         """The order as committed last."""
-        return await self._database.get(order_id)
+        return await self._cluster.of_order(order_id).get(order_id)
 
     async def entries(self, order_id: str) -> Sequence[Entry]:
         """The journal of an order, oldest first."""
-        tables = self._database.tables.shards[self._database.shards.of_order(order_id)]
-        rows = await self._database.fetch(tables.select_entries, of_order=order_id)
+        database, _, tables = self._cluster.of_shard(self._cluster.shards.of_order(order_id))
+        rows = await database.fetch(tables.select_entries, of_order=order_id)
         if not rows:
             raise OrderNotFound(f"there is no order {order_id}", order_id=order_id)
         return [entry_of(row) for row in rows]
 
     async def list(self, query: Query) -> Page:
-        """Orders that satisfy the query, by id."""
+        """Orders that satisfy the query, by id: a page of each shard, merged.
+
+        The first ``limit`` of all are among the first ``limit`` of each; the cursor is an id, and so the same for all.
+        """
         check_page(query.limit)
         if query.after is not None:
             check_order_id(query.after)
-        shards: Sequence[int] = range(len(self._database.shards))
-        if query.uid is not None:
-            shards = [self._database.shards.of_uid(query.uid)]
+        if query.uid is None:
+            places = list(self._cluster.each_shard())
+        else:
+            places = [self._cluster.of_shard(self._cluster.shards.of_uid(query.uid))]
         values = page_values(query)
-        found: list[Order[Any]] = []
-        for shard in shards:
-            found += orders_of(await self._database.fetch(self._page(shard, query), **values)).values()
-        found.sort(key=lambda order: order.id, reverse=query.descending)
+        pages = await asyncio.gather(*(self._page(place, query, values) for place in places))
+        found = sorted((order for page in pages for order in page), key=lambda each: each.id, reverse=query.descending)
         page = found[: query.limit]
         return Page(page, page[-1].id if len(found) > query.limit else None)
 
-    def _page(self, shard: int, query: Query) -> Select[Any]:
+    async def _page(
+        self, place: tuple[Database, int, ShardTables], query: Query, values: dict[str, Any]
+    ) -> Iterable[Order[Any]]:
+        database, shard, tables = place
         shape = (shard, page_shape(query))
-        if shape not in self._pages:
+        select = self._pages.get(shape)
+        if select is None:
             if len(self._pages) >= MOST_PAGES:
                 self._pages.clear()
-            self._pages[shape] = page_select(self._database.tables.shards[shard], query)
-        return self._pages[shape]
+            select = self._pages[shape] = page_select(tables, query)
+        return orders_of(await database.fetch(select, **values)).values()
 
     async def hold(self, order_id: str, holder: int, due_at_us: int) -> Order[Any]:
         """Take hold of an unfinished order unless another living worker has it, and return it."""
-        self._database.shards.of_order(order_id)
-        return await self._database.write(Hold(order_id, holder, due_at_us))
+        return await self._cluster.of_order(order_id).write(Hold(order_id, holder, due_at_us))
 
     async def claim(
         self, types: Sequence[int], holder: int, now_us: int, due_at_us: int, limit: int
     ) -> Sequence[Order[Any]]:
-        """Take hold of due orders of these types, the longest due first. With nothing due, nothing is written."""
-        claim = Claim(types, holder, now_us, due_at_us, limit)
-        if limit < 1 or not await self._database.has_due(claim):
+        """Take hold of due orders of these types, the longest due first. With nothing due, nothing is written.
+
+        Over several databases it is asked first what is due, so that the longest due of all come first. One that does
+        not answer keeps nobody from the orders of the others.
+        """
+        if limit < 1:
             return []
-        return await self._database.write(claim)
+        databases = self._cluster.databases
+        look = Claim(types, holder, now_us, due_at_us, limit if len(databases) > 1 else 1)
+        seen = await _of_those_that_answer([database.due(look) for database in databases])
+        due = heapq.nsmallest(limit, ((*row, at) for at, rows in seen.items() for row in rows))
+        shares = Counter(at for _, _, at in due) if len(databases) > 1 else dict.fromkeys(seen, limit if due else 0)
+        claims = [
+            (databases[at], Claim(types, holder, now_us, due_at_us, share)) for at, share in shares.items() if share
+        ]
+        claimed = await _of_those_that_answer([_write(database, claim) for database, claim in claims])
+        orders = [order for each in claimed.values() for order in each]
+        return orders if len(claims) < 2 else _longest_due_first(orders, due)
 
     async def postpone(
         self, order_id: str, version: int, holder: int, due_at_us: int | None, attempts: int, last_error: str
     ) -> bool:
         """Let go of an order, to be looked at again at this time; False if holder or version are others."""
-        self._database.shards.of_order(order_id)
-        return await self._database.write(Postpone(order_id, version, holder, due_at_us, attempts, last_error))
+        operation = Postpone(order_id, version, holder, due_at_us, attempts, last_error)
+        return await self._cluster.of_order(order_id).write(operation)
 
     async def hint(self, order_id: str, now_us: int) -> bool:
         """Make an unfinished order due now, unless it is due earlier."""
-        self._database.shards.of_order(order_id)
-        return await self._database.write(Hint(order_id, now_us))
+        return await self._cluster.of_order(order_id).write(Hint(order_id, now_us))
 
-    def transaction(self, time_limit_s: float) -> AbstractAsyncContextManager[Transaction]:
-        """A transaction of the user's own beside the orders."""
-        return self._database.transaction(time_limit_s)
+    def transaction(self, order_id: str, time_limit_s: float) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction of the user's own in the order's database."""
+        return self._cluster.of_order(order_id).transaction(time_limit_s)
 
     async def overview(self, now_us: int) -> Mapping[str, Any]:
         """Counts by status, of what is due, and since when."""
         by_status: Counter[Status] = Counter()
         due_by_type: Counter[int] = Counter()
         oldest: list[int] = []
-        for tables in self._database.tables.shards:
-            for what, key, count, oldest_due in await self._database.fetch(counts_select(tables, now_us)):
+        for database, _, tables in self._cluster.each_shard():
+            for what, key, count, oldest_due in await database.fetch(counts_select(tables, now_us)):
                 if what == "total":
                     by_status[Status.FINISHED] += count
                 elif what == "status":
@@ -136,3 +158,32 @@ class SqlStore:
             "due_by_type": {kind: count for kind, count in sorted(due_by_type.items()) if count},
             "oldest_due_at_us": min(oldest, default=None),
         }
+
+
+async def _write(database: Database, operation: Operation[T]) -> T:
+    return await database.write(operation)
+
+
+async def _of_those_that_answer(asked: Sequence[Awaitable[T]]) -> dict[int, T]:
+    """The answers by the number of the question, without those of databases that do not answer.
+
+    Raises:
+        Unavailable: none of them answers.
+    """
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    found: dict[int, T] = {}
+    problem: BaseException | None = None
+    for at, answer in enumerate(answers):
+        if not isinstance(answer, BaseException):
+            found[at] = answer
+        elif problem is None or not isinstance(answer, Unavailable):
+            problem = answer
+    if problem is not None and (not found or not isinstance(problem, Unavailable)):
+        raise problem
+    return found
+
+
+def _longest_due_first(orders: Iterable[Order[Any]], due: Sequence[tuple[int, str, int]]) -> list[Order[Any]]:
+    """In the order in which they were seen to be due; what was not seen then comes last."""
+    place = {order_id: at for at, (_, order_id, _) in enumerate(due)}
+    return sorted(orders, key=lambda order: place.get(order.id, len(place)))

@@ -29,7 +29,7 @@ from orderway.sql.postings import PostingWrites
 from orderway.sql.refusals import refused_value
 from orderway.sql.rows import parked_row
 from orderway.sql.shards import ShardMap
-from orderway.sql.steps import SETTLE, Duplicate, Refused, Steps, Write
+from orderway.sql.steps import SETTLE, Busy, Duplicate, Refused, Step, Steps, Write
 
 __all__ = ["Batch", "Writes"]
 
@@ -44,14 +44,12 @@ class Writes:
         dialect: of the database.
         shards: the shard map.
         own: the numbers of the shards that live in this database.
-        epoch: of the map, as it was when the database was opened.
     """
 
-    def __init__(self, dialect: Dialect, shards: ShardMap, own: Sequence[int], epoch: int) -> None:
+    def __init__(self, dialect: Dialect, shards: ShardMap, own: Sequence[int]) -> None:
         self.orders = OrderWrites(dialect, shards, own)
         self._postings = PostingWrites(dialect, shards, own)
         self._common = dialect.common
-        self._epoch = epoch
         self._run: dict[type[Operation[Any]], Run] = {
             Create: self.orders.create,
             Record: self.orders.record,
@@ -69,18 +67,6 @@ class Writes:
             Release: self._release,
         }
 
-    def check_epoch(self) -> Steps[None]:
-        """Refuse to write by a shard map that is no longer the one in force.
-
-        Raises:
-            Unavailable: until the process is started again.
-        """
-        epoch = yield from self._common.epoch()
-        if epoch != self._epoch:
-            raise Unavailable(
-                f"the shard map has changed (epoch {epoch}, this process knows {self._epoch}): restart the process"
-            )
-
     def together(self, batch: Batch) -> Steps[None]:
         """Run a batch, grouped by kind. All of it arrived at once, so any order of its operations is a right one.
 
@@ -93,7 +79,6 @@ class Writes:
         for kind, run in self._run.items():  # always in this order: two that want the same rows wait in one line
             if kind in groups:
                 yield from run(groups[kind])
-        yield SETTLE
 
     def apart(self, batch: Batch) -> Steps[None]:
         """Run a batch of which something was refused: what can be seen to be is told so, the rest goes together.
@@ -111,6 +96,7 @@ class Writes:
         rest = [operation for operation in batch if operation not in refused]
         try:
             yield from self.together(rest)
+            yield SETTLE
         except (Refused, OrderwayError):
             yield Write("ROLLBACK TO SAVEPOINT rest")
             for operation in rest:
@@ -136,6 +122,21 @@ class Writes:
             yield from self._explain(operation, error)
         yield Write("RELEASE SAVEPOINT operation")
 
+    def guarded(self, step: Step) -> Steps[Any]:
+        """One statement of the user's own, of which nothing stays if it is refused; the transaction goes on.
+
+        Raises:
+            Refused: it was.
+        """
+        yield Write("SAVEPOINT statement")
+        try:
+            result = yield step
+        except Refused:
+            yield Write("ROLLBACK TO SAVEPOINT statement")
+            raise
+        yield Write("RELEASE SAVEPOINT statement")
+        return result
+
     def is_written(self, batch: Batch) -> Steps[bool | None]:
         """Whether the transaction of this batch was committed: one of its writes tells for all; None if none can."""
         for operation in batch:
@@ -150,7 +151,9 @@ class Writes:
         return None
 
     def _explain(self, operation: Operation[Any], error: Exception) -> Steps[None]:
-        if isinstance(operation, Create):
+        if isinstance(error, Busy):
+            operation.error = Unavailable(f"{error}: nothing was done", order_id=operation.order_id)
+        elif isinstance(operation, Create):
             yield from self.orders.explain_create(operation, error)
         elif isinstance(operation, Record):
             yield from self.orders.explain_record(operation, error)

@@ -90,14 +90,14 @@ class _Fenced:
 
 
 class _WatchedStore(_Watched):
-    def transaction(self, time_limit_s: float) -> AbstractAsyncContextManager[Transaction]:
-        return self._transaction(time_limit_s)
+    def transaction(self, order_id: str, time_limit_s: float) -> AbstractAsyncContextManager[Transaction]:
+        return self._transaction(order_id, time_limit_s)
 
     @asynccontextmanager
-    async def _transaction(self, time_limit_s: float) -> AsyncIterator[Transaction]:
+    async def _transaction(self, order_id: str, time_limit_s: float) -> AsyncIterator[Transaction]:
         name = "store.transaction"
         await self._points.reach(f"before {name}", Unavailable(f"{name} could not be asked"))
-        async with self._target.transaction(time_limit_s) as transaction:
+        async with self._target.transaction(order_id, time_limit_s) as transaction:
             self._points.open_transactions += 1
             try:
                 yield cast(Transaction, _Watched(transaction, name, self._points))

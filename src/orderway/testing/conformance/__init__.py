@@ -33,6 +33,7 @@ _SUITES = (
     "holding",
     "ledger",
     "listing",
+    "lock",
     "parking",
     "provider",
     "races",
@@ -48,6 +49,7 @@ pytest.register_assert_rewrite(*(f"{__name__}.{suite}" for suite in _SUITES))  #
 from orderway.testing.conformance.backend import PROCESSES, Backend, Connection  # noqa: E402
 from orderway.testing.conformance.channel import ChannelConformance  # noqa: E402
 from orderway.testing.conformance.ledger import LedgerConformance  # noqa: E402
+from orderway.testing.conformance.lock import LockBackend, LockConformance  # noqa: E402
 from orderway.testing.conformance.parking import ParkingConformance  # noqa: E402
 from orderway.testing.conformance.provider import Provider  # noqa: E402
 from orderway.testing.conformance.sequence import SequenceConformance  # noqa: E402
@@ -60,6 +62,8 @@ __all__ = [
     "ChannelConformance",
     "Connection",
     "LedgerConformance",
+    "LockBackend",
+    "LockConformance",
     "ParkingConformance",
     "Provider",
     "SequenceConformance",

@@ -14,6 +14,7 @@ from typing import Any
 
 from orderway.adapters import Ports, open_ports, ports_for
 from orderway.errors import InsufficientBalance, OrderwayError
+from orderway.redis import Redis, RedisParts
 from orderway.testing.conformance.builders import (
     NOW_US,
     make_change,
@@ -24,6 +25,8 @@ from orderway.testing.conformance.builders import (
     refund,
 )
 from orderway.testing.conformance.refunds import refund_until_refused
+
+_PATIENCE_S = 5.0
 
 Run = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -107,6 +110,40 @@ async def sequence(ports: Ports, given: dict[str, Any]) -> Run:
     return run
 
 
+async def draw(ports: Ports, given: dict[str, Any]) -> Run:
+    """Draw numbers on a Redis."""
+    parts = RedisParts(Redis(given["redis_url"], sequence_block=given["block"], answer_within_s=_PATIENCE_S))
+    parts.start()
+
+    async def run() -> dict[str, Any]:
+        assert parts.sequence is not None
+        try:
+            return {"numbers": [await parts.sequence.next(given["name"]) for _ in range(given["draws"])]}
+        finally:
+            await parts.close()
+
+    return run
+
+
+async def acquire(ports: Ports, given: dict[str, Any]) -> Run:
+    """Lock each of these names on a Redis, with a token of this racer's."""
+    parts = RedisParts(Redis(given["redis_url"], answer_within_s=_PATIENCE_S))
+    parts.start()
+
+    async def run() -> dict[str, Any]:
+        assert parts.lock is not None
+        try:
+            return {
+                "acquired": [
+                    name for name in given["names"] if await parts.lock.acquire(name, f"racer-{given['racer']}")
+                ]
+            }
+        finally:
+            await parts.close()
+
+    return run
+
+
 async def park(ports: Ports, given: dict[str, Any]) -> Run:
     """Park the payment of this reference, as said to be for an order of this racer's."""
     payment = make_parked(given["reference"], order_id=f"racer-{given['racer']}")
@@ -118,7 +155,8 @@ async def park(ports: Ports, given: dict[str, Any]) -> Run:
 
 
 ACTIONS: dict[str, Callable[[Ports, dict[str, Any]], Awaitable[Run]]] = {
-    each.__name__: each for each in (create, record, request_refund, refund_all, claim, debit, sequence, park)
+    each.__name__: each
+    for each in (create, record, request_refund, refund_all, claim, debit, sequence, draw, acquire, park)
 }
 
 

@@ -12,7 +12,7 @@ from orderway.core.order import Stage
 from orderway.errors import DeliveryFailed, HoldLost, OrderNotFound, OrderwayError, StaleOrder, Unavailable
 from orderway.ports.store import Statement
 from orderway.testing.conformance.backend import Backend
-from orderway.testing.conformance.builders import finish, make_order
+from orderway.testing.conformance.builders import finish, make_id, make_order
 from orderway.testing.conformance.recording import NOT_ALLOWED, make_goods
 
 __all__ = ["TransactionConformance"]
@@ -40,7 +40,7 @@ class TransactionConformance:
         one, other = await backend.connect(), await backend.connect()
         order = await one.store.create(*make_order(amount_minor=0, holder=7))
         change = finish(order, guard=7)
-        async with one.store.transaction(LIMIT_S) as transaction:
+        async with one.store.transaction(order.id, LIMIT_S) as transaction:
             assert await transaction.execute(ADD, {"n": 5}) == 1
             assert await transaction.execute("UPDATE goods SET coins = 0 WHERE uid = 'nobody'") == 0
             rows = await transaction.fetch("SELECT uid, coins FROM goods WHERE uid = :uid", {"uid": "u"})
@@ -57,7 +57,7 @@ class TransactionConformance:
         for expect, coins_then in ((2, 100), (1, 106)):
             change = replace(finish(order, guard=7), statements=(Statement(ADD, {"n": 1}, expect),))
             with pytest.raises(DeliveryFailed) if expect == 2 else nullcontext():
-                async with one.store.transaction(LIMIT_S) as transaction:
+                async with one.store.transaction(order.id, LIMIT_S) as transaction:
                     await transaction.execute(ADD, {"n": 5})
                     await transaction.commit_with(change)
             assert await coins(backend) == coins_then
@@ -67,7 +67,7 @@ class TransactionConformance:
         await make_goods(backend)
         one, other = await backend.connect(), await backend.connect()
         order = await one.store.create(*make_order(amount_minor=0))
-        async with one.store.transaction(LIMIT_S) as transaction:
+        async with one.store.transaction(order.id, LIMIT_S) as transaction:
             await transaction.execute(ADD, {"n": 5})
             assert await other.store.get(order.id) == order
             await transaction.commit_with(finish(order))
@@ -76,7 +76,7 @@ class TransactionConformance:
     async def test_left_without_commit_is_rolled_back(self, backend: Backend) -> None:
         await make_goods(backend)
         one = await backend.connect()
-        async with one.store.transaction(LIMIT_S) as transaction:
+        async with one.store.transaction(make_id("u"), LIMIT_S) as transaction:
             await transaction.execute(ADD, {"n": 5})
         assert await coins(backend) == 100
 
@@ -85,7 +85,7 @@ class TransactionConformance:
         one = await backend.connect()
 
         async def drop() -> None:
-            async with one.store.transaction(LIMIT_S) as transaction:
+            async with one.store.transaction(make_id("u"), LIMIT_S) as transaction:
                 await transaction.execute(ADD, {"n": 5})
                 raise Dropped
 
@@ -99,7 +99,7 @@ class TransactionConformance:
         written = asyncio.Event()
 
         async def hang() -> None:
-            async with one.store.transaction(LIMIT_S) as transaction:
+            async with one.store.transaction(make_id("u"), LIMIT_S) as transaction:
                 await transaction.execute(ADD, {"n": 5})
                 written.set()
                 await asyncio.Event().wait()
@@ -126,7 +126,7 @@ class TransactionConformance:
         before = await one.store.get(order.id)
 
         async def deliver() -> None:
-            async with one.store.transaction(LIMIT_S) as transaction:
+            async with one.store.transaction(order.id, LIMIT_S) as transaction:
                 await transaction.execute(ADD, {"n": 5})
                 await transaction.commit_with(change)
 
@@ -140,7 +140,7 @@ class TransactionConformance:
         one = await backend.connect()
 
         async def deliver() -> None:
-            async with one.store.transaction(LIMIT_S) as transaction:
+            async with one.store.transaction(make_id("u"), LIMIT_S) as transaction:
                 await transaction.execute(ADD, {"n": 5})
                 await transaction.execute("UPDATE no_such_table SET x = 1")
 
@@ -152,7 +152,7 @@ class TransactionConformance:
     async def test_statement_that_would_leave_the_transaction_is_refused(self, backend: Backend, sql: str) -> None:
         await make_goods(backend)
         one = await backend.connect()
-        async with one.store.transaction(LIMIT_S) as transaction:
+        async with one.store.transaction(make_id("u"), LIMIT_S) as transaction:
             await transaction.execute(ADD, {"n": 5})
             for run in (transaction.execute, transaction.fetch):
                 with pytest.raises(DeliveryFailed, match="not allowed in a delivery"):
@@ -164,10 +164,10 @@ class TransactionConformance:
         one, other = await backend.connect(), await backend.connect()
         order = await one.store.create(*make_order(amount_minor=0))
         late = await one.store.create(*make_order(amount_minor=0))
-        async with one.store.transaction(SHORT_S) as transaction:
+        async with one.store.transaction(order.id, SHORT_S) as transaction:
             await transaction.execute(ADD, {"n": 5})
             # The other transaction wants the same row: that it gets it shows that the first was rolled back.
-            async with other.store.transaction(LIMIT_S) as second:
+            async with other.store.transaction(order.id, LIMIT_S) as second:
                 await second.execute(ADD, {"n": 1})
                 await second.commit_with(finish(order))
             for use in (
@@ -185,7 +185,7 @@ class TransactionConformance:
         one, other = await backend.connect(), await backend.connect()
         for round_ in range(10):
             order = await one.store.create(*make_order(amount_minor=0))
-            async with one.store.transaction(LIMIT_S) as transaction:
+            async with one.store.transaction(order.id, LIMIT_S) as transaction:
                 await transaction.execute(ADD, {"n": 1})
                 if round_ % 2:
                     await transaction.commit_with(finish(order))
@@ -199,7 +199,7 @@ class TransactionConformance:
 
         async def deliver(number: int) -> None:
             connection = (one, other)[number % 2]
-            async with connection.store.transaction(LIMIT_S) as transaction:
+            async with connection.store.transaction(make_id("u"), LIMIT_S) as transaction:
                 [(before,)] = await transaction.fetch("SELECT coins FROM goods WHERE uid = 'u'")
                 # A lost update if two transactions were let in together on one row.
                 await transaction.execute(

@@ -17,10 +17,6 @@ _PARK = (
 class CommonStatements:
     """See ``orderway.sql.dialect.CommonStatements``."""
 
-    def epoch(self) -> Steps[int]:
-        """The epoch of the shard map; the lock of this transaction keeps everybody else from changing it."""
-        return first_value(Read("SELECT epoch FROM ow_meta WHERE id = 1"))
-
     def join(self, incarnation: int, name: str) -> Steps[None]:
         """Enter an incarnation."""
         yield Write(

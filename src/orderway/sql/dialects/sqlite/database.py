@@ -10,22 +10,22 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy.sql.compiler import SQLCompiler
-
 from orderway.core.order import Order
 from orderway.errors import ConfigError, Unavailable, WrongThread
 from orderway.sql.commit import GroupCommit
+from orderway.sql.compiled import CompiledQueries
 from orderway.sql.database import Query, Tables
 from orderway.sql.dialects.sqlite.connect import ConnectionFactory, connect
 from orderway.sql.dialects.sqlite.errors import unavailable
 from orderway.sql.dialects.sqlite.lock import FileLock, LockTimeout
 from orderway.sql.dialects.sqlite.perform import SQLITE
 from orderway.sql.dialects.sqlite.reader import Reader
-from orderway.sql.dialects.sqlite.schema import Stored, prepare, require
+from orderway.sql.dialects.sqlite.schema import prepare, require
 from orderway.sql.dialects.sqlite.threads import BatchThread
 from orderway.sql.dialects.sqlite.transaction import SqliteTransaction, TransactionThread
 from orderway.sql.dialects.sqlite.writer import Writer
 from orderway.sql.operations import Claim, Fetch, Get, Operation
+from orderway.sql.schema import Stored
 from orderway.sql.shards import ShardMap
 from orderway.sql.writes import Writes
 
@@ -39,7 +39,8 @@ class SqliteDatabase:
 
     Args:
         path: the file; ``<path>-lock`` beside it is the lock between processes.
-        shards: how many shards; None for as many as the file has, one in a new file.
+        shards: the shard map that is expected; None for whichever the file has, one shard in a new file.
+        number: which of the map's databases this one is.
         create: make a missing file, and missing tables; without it, only a database of Orderway is opened.
         lock_timeout_s: how long a write waits for other processes and for transactions of the user's own.
         largest_batch: at most this many operations a transaction.
@@ -51,23 +52,28 @@ class SqliteDatabase:
         self,
         path: str | Path,
         *,
-        shards: int | None = None,
+        shards: ShardMap | None = None,
+        number: int = 0,
         create: bool = True,
         lock_timeout_s: float = 10.0,
         largest_batch: int = 1024,
         most_waiting: int = 8192,
         factory: ConnectionFactory = sqlite3.Connection,
     ) -> None:
-        if shards is not None:
-            ShardMap.even(shards)  # refuses a wrong number before anything is opened
         self._path = Path(path).absolute()
-        self._wanted_shards = shards
+        self._wanted = shards
+        self._number = number
         self._create = create
         self._lock_timeout_s = lock_timeout_s
         self._largest_batch = largest_batch
         self._most_waiting = most_waiting
         self._factory = factory
         self._engine: _Engine | None = None
+
+    @property
+    def where(self) -> str:
+        """Where it is, for messages."""
+        return str(self._path)
 
     @property
     def path(self) -> Path:
@@ -117,22 +123,17 @@ class SqliteDatabase:
         engine.stored.shards.of_order(order_id)  # refuses what is no order id, before others share its fate
         return engine.gets.submit(Get(order_id))
 
-    async def has_due(self, claim: Claim) -> bool:
-        """True if this claim would find anything; costs no write."""
+    async def due(self, claim: Claim) -> Sequence[tuple[int, str]]:
+        """``due_at_us`` and id of what this claim would find, in any order, perhaps too many; costs no write."""
         engine = self._open()
-        queries = engine.writes.orders.due(claim, 1)
-        return any(await asyncio.gather(*(engine.gets.submit(Fetch(each.sql, each.values)) for each in queries)))
+        queries = engine.writes.orders.due(claim, claim.limit)
+        found = await asyncio.gather(*(engine.gets.submit(Fetch(each.sql, each.values)) for each in queries))
+        return [(due_at_us, order_id) for rows in found for due_at_us, order_id in rows]
 
     async def fetch(self, query: Query, **values: Any) -> Sequence[Sequence[Any]]:
         """Run a query, out of the way of ``get`` and of the writer; returns all rows."""
         engine = self._open()
-        compiled = engine.compiled.get(query)
-        if compiled is None:
-            compiled = query.compile(dialect=SQLITE.sqlalchemy, compile_kwargs={"render_postcompile": True})
-            if values:
-                engine.compiled[query] = compiled
-        parameters = [values.get(name, compiled.params[name]) for name in compiled.positiontup or ()]
-        return await engine.scans.submit(Fetch(str(compiled), parameters))
+        return await engine.scans.submit(engine.queries.fetch(query, values))
 
     @asynccontextmanager
     async def transaction(self, time_limit_s: float) -> AsyncIterator[SqliteTransaction]:
@@ -170,7 +171,7 @@ class SqliteDatabase:
             try:
                 connection = self.connect()
                 try:
-                    return prepare(connection, self._wanted_shards, str(self._path))
+                    return prepare(connection, self._wanted, self._number, str(self._path))
                 finally:
                     connection.close()
             finally:
@@ -197,18 +198,19 @@ class _Engine:
     def __init__(self, database: SqliteDatabase, stored: Stored) -> None:
         self.pid = os.getpid()
         self.stored = stored
-        self.tables = Tables(stored.shards)
-        self.writes = Writes(SQLITE, stored.shards, range(len(stored.shards)), stored.epoch)
+        own = stored.shards.of_database(stored.database)
+        self.tables = Tables(own)
+        self.writes = Writes(SQLITE, stored.shards, own)
         timeout_s = database._lock_timeout_s
-        self._writer = Writer(database.connect, database.lock(), timeout_s, self.writes)
+        self._writer = Writer(database.connect, database.lock(), timeout_s, self.writes, stored.epoch)
         self._readers = [Reader(database.connect_reader, self.writes.orders) for _ in range(2)]
         runs = (self._writer.run, self._readers[0].run, self._readers[1].run)
         names = ("orderway-writer", "orderway-reader", "orderway-scanner")
         self._threads = [BatchThread(name, run) for name, run in zip(names, runs, strict=True)]
         bounds = {"largest_batch": database._largest_batch, "most_waiting": database._most_waiting}
         self.commits, self.gets, self.scans = (GroupCommit(thread.begin, **bounds) for thread in self._threads)
-        self.compiled: dict[Query, SQLCompiler] = {}
-        self.transactions = TransactionThread(database.connect, database.lock(), timeout_s, self.writes)
+        self.queries = CompiledQueries(SQLITE)
+        self.transactions = TransactionThread(database.connect, database.lock(), timeout_s, self.writes, stored.epoch)
 
     async def close(self) -> None:
         for group in (self.commits, self.gets, self.scans):

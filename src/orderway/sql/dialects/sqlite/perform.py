@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from sqlalchemy.dialects import sqlite
@@ -10,9 +11,10 @@ from sqlalchemy.dialects import sqlite
 from orderway.sql.dialects.sqlite.common import CommonStatements
 from orderway.sql.dialects.sqlite.errors import BAD_VALUE, translated
 from orderway.sql.dialects.sqlite.statements import OrderStatements, PostingStatements
-from orderway.sql.steps import SETTLE, Count, Mismatch, Own, Read, Step, Steps, Write
+from orderway.sql.refusals import check_epoch
+from orderway.sql.steps import SETTLE, Count, Mismatch, Own, Parameters, Read, Step, Steps, Write
 
-__all__ = ["SQLITE", "perform"]
+__all__ = ["SQLITE", "bound", "fence", "perform"]
 
 T = TypeVar("T")
 
@@ -34,6 +36,16 @@ class SqliteDialect:
 
 
 SQLITE = SqliteDialect()
+
+
+def fence(connection: sqlite3.Connection, epoch: int) -> None:
+    """See to it that the shard map is still this one; the lock of the transaction keeps it so until its end.
+
+    Raises:
+        Unavailable: it is another one.
+    """
+    row = connection.execute("SELECT epoch FROM ow_meta WHERE id = 1").fetchone()
+    check_epoch(row[0] if row else None, epoch)
 
 
 def perform(connection: sqlite3.Connection, steps: Steps[T]) -> T:
@@ -58,6 +70,11 @@ def perform(connection: sqlite3.Connection, steps: Steps[T]) -> T:
         return value
 
 
+def bound(parameters: Parameters) -> dict[str, Any] | tuple[Any, ...]:
+    """Parameters as the driver wants them."""
+    return dict(parameters) if isinstance(parameters, Mapping) else tuple(parameters)
+
+
 def _do(connection: sqlite3.Connection, step: Step) -> Any:
     if isinstance(step, Write):
         touched = connection.execute(step.sql, step.values).rowcount
@@ -69,6 +86,6 @@ def _do(connection: sqlite3.Connection, step: Step) -> Any:
     if isinstance(step, Count):
         return connection.execute(step.sql, step.values).rowcount
     if isinstance(step, Own):
-        return connection.execute(step.sql, dict(step.parameters)).rowcount
+        return connection.execute(step.sql, bound(step.parameters)).rowcount
     assert step is SETTLE
     return None

@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import MetaData
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.schema import CreateIndex, CreateTable
-
-from orderway.errors import ConfigError, SchemaTooNew
+from orderway.errors import ConfigError
+from orderway.sql.database import Tables
+from orderway.sql.dialects.sqlite.perform import SQLITE
+from orderway.sql.schema import READ_META, Stored, check, meta_insert, table_statements
 from orderway.sql.shards import ShardMap
-from orderway.sql.tables import SCHEMA_VERSION, database_tables, shard_tables
 
-__all__ = ["Stored", "prepare", "require"]
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What a database says of itself."""
-
-    shards: ShardMap
-    epoch: int
+__all__ = ["prepare", "require"]
 
 
-def prepare(connection: sqlite3.Connection, shards: int | None, where: str) -> Stored:
+def prepare(connection: sqlite3.Connection, wanted: ShardMap | None, database: int, where: str) -> Stored:
     """Make the tables if there are none, else check that this package and set-up fit them.
 
     Atomic, and safe when several processes start at once.
 
     Args:
         connection: to the file.
-        shards: how many shards are wanted; None for as many as there are (one in a new file).
+        wanted: the shard map; None for whichever there is (one shard in a new file).
+        database: which of the map's databases this one is.
         where: the file, for messages.
 
     Raises:
-        ConfigError: there is another number of shards.
-        SchemaTooNew: the tables were made by a newer package; ConfigError also: by an older one.
+        ConfigError: there is another shard map, or an older schema; SchemaTooNew: a newer one.
     """
     stored = _read(connection)
     if stored is None:
@@ -45,28 +34,12 @@ def prepare(connection: sqlite3.Connection, shards: int | None, where: str) -> S
         try:
             stored = _read(connection)  # another process may have been faster
             if stored is None:
-                stored = _make(connection, ShardMap.even(shards or 1))
+                stored = _make(connection, wanted or ShardMap.even(1), database)
         except BaseException:
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
-    version, epoch, text = stored
-    if version > SCHEMA_VERSION:
-        raise SchemaTooNew(
-            f"{where} has schema version {version}, this package knows {SCHEMA_VERSION}: upgrade orderway"
-        )
-    if version < SCHEMA_VERSION:
-        raise ConfigError(
-            f"{where} has schema version {version}, made by an older orderway, and this one needs {SCHEMA_VERSION}:"
-            " begin with a new file, or open this one with the orderway that made it"
-        )
-    found = ShardMap.parse(text)
-    if shards is not None and found.text != ShardMap.even(shards).text:
-        raise ConfigError(
-            f"{where} has {len(found)} shards, with slots {found.text}, and shards={shards} was asked for:"
-            f" open it with shards={len(found)}, or move the orders into a database made with {shards}"
-        )
-    return Stored(found, epoch)
+    return check(stored, wanted, database, where)
 
 
 def require(path: Path) -> None:
@@ -92,20 +65,14 @@ def require(path: Path) -> None:
 def _read(connection: sqlite3.Connection) -> tuple[int, int, str] | None:
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'ow_meta'").fetchone():
         return None
-    row = connection.execute("SELECT schema_version, epoch, shards FROM ow_meta WHERE id = 1").fetchone()
+    row = connection.execute(READ_META).fetchone()
     return None if row is None else (row[0], row[1], row[2])
 
 
-def _make(connection: sqlite3.Connection, shards: ShardMap) -> tuple[int, int, str]:
-    metadata = MetaData()
-    database_tables(metadata)
-    for shard in range(len(shards)):
-        shard_tables(metadata, shard)
-    dialect = sqlite.dialect()
-    for table in metadata.sorted_tables:
-        connection.execute(str(CreateTable(table).compile(dialect=dialect)))
-        for index in sorted(table.indexes, key=lambda index: str(index.name)):
-            connection.execute(str(CreateIndex(index).compile(dialect=dialect)))
-    made = (SCHEMA_VERSION, 1, shards.text)
-    connection.execute("INSERT INTO ow_meta (id, schema_version, epoch, shards) VALUES (1, ?, ?, ?)", made)
-    return made
+def _make(connection: sqlite3.Connection, shards: ShardMap, database: int) -> tuple[int, int, str]:
+    for statement in table_statements(Tables(shards.of_database(database)), SQLITE.sqlalchemy):
+        connection.execute(statement)
+    connection.execute(meta_insert(shards, database))
+    stored = _read(connection)
+    assert stored is not None
+    return stored

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -19,17 +19,16 @@ from orderway.ports.statements import check_statement
 from orderway.ports.store import Change
 from orderway.sql.dialects.sqlite.errors import BAD_VALUE, is_environment, refused_statement, unavailable
 from orderway.sql.dialects.sqlite.lock import FileLock
-from orderway.sql.dialects.sqlite.perform import perform
+from orderway.sql.dialects.sqlite.perform import bound, fence, perform
 from orderway.sql.dialects.sqlite.threads import tell
 from orderway.sql.dialects.sqlite.writer import commit, roll_back
 from orderway.sql.operations import Record
-from orderway.sql.steps import Failed
+from orderway.sql.steps import Failed, Parameters
 from orderway.sql.writes import Writes
 
 __all__ = ["SqliteTransaction", "TransactionThread"]
 
 T = TypeVar("T")
-Parameters = Mapping[str, Any] | Sequence[Any]
 Job = tuple[Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]"]
 
 
@@ -129,15 +128,22 @@ class TransactionThread:
         lock: shared with the writer and other processes.
         lock_timeout_s: how long a transaction waits for it.
         writes: what to do at the end of a transaction.
+        epoch: of the shard map.
     """
 
     def __init__(
-        self, connect: Callable[[], sqlite3.Connection], lock: FileLock, lock_timeout_s: float, writes: Writes
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        lock: FileLock,
+        lock_timeout_s: float,
+        writes: Writes,
+        epoch: int,
     ) -> None:
         self._connect = connect
         self._lock = lock
         self._lock_timeout_s = lock_timeout_s
         self.writes = writes
+        self._epoch = epoch
         self._connection: sqlite3.Connection | None = None
         self._inbox: SimpleQueue[SqliteTransaction | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -196,7 +202,7 @@ class TransactionThread:
         deadline = monotonic() + transaction.time_limit_s
         connection.set_progress_handler(lambda: monotonic() > deadline, 20_000)
         connection.execute("BEGIN IMMEDIATE")
-        perform(connection, self.writes.check_epoch())
+        fence(connection, self._epoch)
         while not transaction.over:
             try:
                 item = transaction.jobs.get(timeout=max(0.0, deadline - monotonic()))
@@ -232,7 +238,7 @@ class TransactionThread:
 def _execute(connection: sqlite3.Connection, sql: str, parameters: Parameters) -> sqlite3.Cursor:
     check_statement(sql)
     try:
-        return connection.execute(sql, dict(parameters) if isinstance(parameters, Mapping) else tuple(parameters))
+        return connection.execute(sql, bound(parameters))
     except (sqlite3.Error, *BAD_VALUE) as error:
         raise refused_statement(sql, error) from error
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from orderway.errors import CommitUnknown, OrderwayError
 from orderway.sql.dialects.sqlite.errors import unavailable
 from orderway.sql.dialects.sqlite.lock import FileLock
-from orderway.sql.dialects.sqlite.perform import perform
+from orderway.sql.dialects.sqlite.perform import fence, perform
 from orderway.sql.operations import fail_all
 from orderway.sql.steps import Failed, Refused
 from orderway.sql.writes import Batch, Writes
@@ -25,15 +25,22 @@ class Writer:
         lock: shared with other processes.
         lock_timeout_s: how long a batch waits for it.
         writes: what to do.
+        epoch: of the shard map.
     """
 
     def __init__(
-        self, connect: Callable[[], sqlite3.Connection], lock: FileLock, lock_timeout_s: float, writes: Writes
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        lock: FileLock,
+        lock_timeout_s: float,
+        writes: Writes,
+        epoch: int,
     ) -> None:
         self._connect = connect
         self._lock = lock
         self._lock_timeout_s = lock_timeout_s
         self._writes = writes
+        self._epoch = epoch
         self._connection: sqlite3.Connection | None = None
 
     def run(self, batch: Batch) -> None:
@@ -68,7 +75,7 @@ class Writer:
             connection = self._connection = self._connect()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            perform(connection, self._writes.check_epoch())
+            fence(connection, self._epoch)
             try:
                 perform(connection, self._writes.together(batch))
             except (Refused, OrderwayError):

@@ -1,0 +1,1 @@
+"""What databases reached over a network have in common: their connections, writer, readers and transactions."""

@@ -1,0 +1,69 @@
+"""Making the tables of a new database, and checking those of an old one."""
+
+from __future__ import annotations
+
+from orderway.errors import ConfigError, Unavailable
+from orderway.sql.database import Tables
+from orderway.sql.network.link import Link, Server
+from orderway.sql.schema import READ_META, Stored, check, meta_insert, table_statements
+from orderway.sql.shards import ShardMap
+from orderway.sql.steps import Busy, Conflict, Failed, Read, Refused, first_value
+
+__all__ = ["SCHEMA_LOCK", "prepare"]
+
+SCHEMA_LOCK = "orderway schema"
+"""Of whoever makes or changes tables: in some databases each statement that does so commits by itself."""
+
+
+async def prepare(server: Server, wanted: ShardMap | None, database: int, create: bool, wait_s: float) -> Stored:
+    """Make the tables if there are none, else check that this package and set-up fit them.
+
+    Safe when several processes start at once; and again after it was ended half way, since ``ow_meta`` is filled last.
+
+    Raises:
+        ConfigError: the database refuses us, has no tables, or is not as it should be; SchemaTooNew.
+        Unavailable: it does not answer.
+    """
+    try:
+        link = await server.connect(None)
+    except Failed as error:
+        raise Unavailable(f"{server.where} did not answer, nothing was done: {error}") from error
+    try:
+        row = await _read(link, server)
+        if row is None:
+            if not create:
+                raise ConfigError(f"{server.where} is no Orderway database: it has no tables of Orderway")
+            row = await _make(link, server, wanted or ShardMap.even(1), database, wait_s)
+        return check(row, wanted, database, server.where)
+    except (Failed, Conflict, Busy) as error:
+        raise Unavailable(f"{server.where} did not answer: {error}") from error
+    except Refused as error:
+        raise ConfigError(
+            f"{server.where}: its tables could not be made or read: {error}. Run `orderway migrate` as a user who may"
+            " make tables"
+        ) from error
+    finally:
+        await link.close()
+
+
+async def _read(link: Link, server: Server) -> tuple[int, int, str] | None:
+    if not await link.perform(first_value(Read(server.find_meta))):
+        return None
+    rows = await link.send([Read(READ_META)])
+    return tuple(rows[0]) if rows else None
+
+
+async def _make(link: Link, server: Server, shards: ShardMap, database: int, wait_s: float) -> tuple[int, int, str]:
+    await link.lock(SCHEMA_LOCK, wait_s)
+    try:
+        row = await _read(link, server)  # another process may have been faster
+        if row is None:
+            tables = Tables(shards.of_database(database))
+            for statement in table_statements(tables, server.dialect.sqlalchemy):
+                await link.script(statement)
+            await link.script(meta_insert(shards, database))
+            row = await _read(link, server)
+        assert row is not None
+        return row
+    finally:
+        await link.unlock(SCHEMA_LOCK)
