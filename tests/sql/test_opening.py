@@ -14,7 +14,6 @@ from sqlite_file import Open
 
 from orderway.adapters import open_ports, ports_for
 from orderway.errors import ConfigError, InvalidValue, SchemaTooNew, Unavailable, WrongThread
-from orderway.sql.dialects.sqlite import SqliteDatabase
 from orderway.sql.operations import Beat
 from orderway.sql.shards import ShardMap
 from orderway.testing.conformance.builders import make_id, make_order
@@ -226,5 +225,5 @@ def test_shard_maps_over_several_databases(count: int, databases: int) -> None:
 
 
 def test_more_databases_than_shards_are_refused() -> None:
-    with pytest.raises(ConfigError, match="shards=1 for 2 databases: .* at least 2"):
+    with pytest.raises(ConfigError, match=r"shards=1 for 2 databases: .* at least 2"):
         ShardMap.even(1, 2)
