@@ -7,16 +7,21 @@ import json
 import sys
 from collections.abc import Iterator
 from subprocess import PIPE, Popen
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
-from orderway.testing.conformance.backend import Backend
-
-__all__ = ["ProcessRaces", "Racers"]
+__all__ = ["Place", "ProcessRaces", "Racers"]
 
 _RACERS = 2
 _PATIENCE_S = 60
+
+
+class Place(Protocol):
+    """Where it is raced: a ``Backend``, for instance."""
+
+    url: str
+    shards: int
 
 
 class Racers:
@@ -25,7 +30,7 @@ class Racers:
     def __init__(self) -> None:
         self._processes: list[Popen[str]] = []
 
-    async def race(self, backend: Backend, action: str, **arguments: Any) -> list[dict[str, Any]]:
+    async def race(self, backend: Place, action: str, **arguments: Any) -> list[dict[str, Any]]:
         """Let both do this on the backend at the same time; returns each one's answer."""
         self._start()
         call = {"action": action, "url": backend.url, "shards": backend.shards, **arguments}
