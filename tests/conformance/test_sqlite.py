@@ -1,4 +1,4 @@
-"""The SQLite adapters pass every conformance suite, as one shard and as three, from one process and from two."""
+"""The SQLite adapters pass every conformance suite, in one file and spread over two, from one and two processes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from orderway.adapters import Ports, open_ports
+from orderway.sql.shards import ShardMap
 from orderway.testing.conformance import (
     PROCESSES,
     Backend,
@@ -25,13 +26,13 @@ from orderway.testing.conformance import (
 
 
 class SqliteBackend:
-    """One file; a connection is a whole set of adapters of its own, with its own writer thread."""
+    """One file, or several; a connection is a whole set of adapters of its own, with its own writer threads."""
 
     capabilities = frozenset({PROCESSES})
 
-    def __init__(self, path: Path, shards: int) -> None:
-        self.path = path
-        self.url = f"sqlite:///{path}"
+    def __init__(self, folder: Path, shards: int, databases: int) -> None:
+        self.paths = [folder / f"orders-{number}.db" for number in range(databases)]
+        self.url = [f"sqlite:///{path}" for path in self.paths]
         self.shards = shards
         self.opened: list[Ports] = []
 
@@ -41,23 +42,26 @@ class SqliteBackend:
         return Connection(ports.store, ports.workers, ports.ledger, ports.sequence, ports.parking)
 
     async def execute(self, sql: str) -> None:
-        await self.fetch(sql)
+        for path in self.paths:
+            await asyncio.to_thread(self._run, path, sql)
 
     async def fetch(self, sql: str) -> list[tuple[Any, ...]]:
-        return await asyncio.to_thread(self._fetch, sql)
+        shards = ShardMap.even(self.shards, len(self.paths))
+        database = shards.databases[shards.of_uid("u")] if shards.databases else 0
+        return await asyncio.to_thread(self._run, self.paths[database], sql)
 
     async def close(self) -> None:
         for ports in self.opened:
             await ports.close()
 
-    def _fetch(self, sql: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.path, timeout=30)) as connection, connection:
+    def _run(self, path: Path, sql: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(path, timeout=30)) as connection, connection:
             return connection.execute(sql).fetchall()
 
 
-@pytest.fixture(params=[1, 3], ids=["1-shard", "3-shards"])
+@pytest.fixture(params=[(1, 1), (3, 1), (3, 2)], ids=["1-shard", "3-shards", "3-shards-2-databases"])
 async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Backend]:
-    backend = SqliteBackend(tmp_path / "orders.db", request.param)
+    backend = SqliteBackend(tmp_path, *request.param)
     yield backend
     await backend.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ import pytest
 
 from orderway.ports.ledger import Ledger
 from orderway.ports.parking import Parking
-from orderway.ports.sequence import Sequence
+from orderway.ports.sequence import Sequence as SequencePort
 from orderway.ports.store import Store
 from orderway.ports.workers import Workers
 
@@ -26,18 +27,18 @@ class Connection:
     store: Store
     workers: Workers
     ledger: Ledger
-    sequence: Sequence
+    sequence: SequencePort
     parking: Parking
 
 
 class Backend(Protocol):
     """A database under test, empty at first; the fixture that made it closes all of its connections."""
 
-    url: str
-    """By which ``open_ports`` opens the same database in another process."""
+    url: str | Sequence[str]
+    """By which ``open_ports`` opens the same database, or databases, in another process."""
 
     shards: int
-    """Into how many shards it is split."""
+    """Into how many shards it is split, over all its databases."""
 
     capabilities: frozenset[str]
     """What it can do beyond the ports; a capability that is claimed and fails is a failed test."""
@@ -46,10 +47,10 @@ class Backend(Protocol):
         """Open one more connection, independent of the others."""
 
     async def execute(self, sql: str) -> None:
-        """Run a statement in the user's own tables, outside of the store, and commit it."""
+        """Run a statement in the user's own tables, outside of the store, and commit it; in each of the databases."""
 
     async def fetch(self, sql: str) -> list[tuple[Any, ...]]:
-        """Read the user's own tables as committed last."""
+        """Read the user's own tables as committed last, in the database where the orders of user ``u`` are."""
 
 
 def require(backend: Backend, capability: str) -> None:

@@ -58,7 +58,7 @@ def make_id(uid: str, at_us: int = NOW_US) -> str:
 
 
 def make_order(
-    uid: str = "user",
+    uid: str = "u",
     *,
     order_id: str | None = None,
     order_type: int = 1,

@@ -195,16 +195,16 @@ class TransactionConformance:
     async def test_transactions_and_other_writes_at_once(self, backend: Backend) -> None:
         await make_goods(backend)
         one, other = await backend.connect(), await backend.connect()
-        orders = [await one.store.create(*make_order(f"u{n}", amount_minor=0)) for n in range(20)]
+        orders = [await one.store.create(*make_order(amount_minor=0)) for _ in range(20)]
+
+        seen: list[int] = []
 
         async def deliver(number: int) -> None:
             connection = (one, other)[number % 2]
-            async with connection.store.transaction(make_id("u"), LIMIT_S) as transaction:
-                [(before,)] = await transaction.fetch("SELECT coins FROM goods WHERE uid = 'u'")
-                # A lost update if two transactions were let in together on one row.
-                await transaction.execute(
-                    "UPDATE goods SET coins = :n WHERE uid = 'u' AND coins = :was", {"n": before + 1, "was": before}
-                )
+            async with connection.store.transaction(orders[number].id, LIMIT_S) as transaction:
+                await transaction.execute(ADD, {"n": 1})
+                [(after,)] = await transaction.fetch("SELECT coins FROM goods WHERE uid = 'u'")
+                seen.append(after)
                 await transaction.commit_with(finish(orders[number]))
 
         await asyncio.gather(
@@ -214,3 +214,4 @@ class TransactionConformance:
         assert {(await one.store.get(order.id)).stage for order in orders} == {Stage.FINISHED}
         assert (await one.store.overview(0))["by_status"] == {1: 40, 2: 20}
         assert await coins(backend) == 120
+        assert sorted(seen) == list(range(101, 121)), "two transactions changed one row at once"
