@@ -13,6 +13,7 @@ import pytest
 from pages import ROOT
 
 from orderway import App, Business, Retry
+from orderway.redis import Redis
 from orderway.sql.dialects.sqlite import SqliteDatabase
 
 NONE = object()
@@ -30,6 +31,10 @@ SETTINGS: dict[str, Mapping[str, Any]] = {
     "App": defaults_of(App.__init__),
     "Business": {name: getattr(Business, name, NONE) for name in Business.__annotations__},
     "Retry": {field.name: field.default for field in dataclasses.fields(Retry)},
+    "Redis": {
+        field.name: NONE if field.default is dataclasses.MISSING else field.default
+        for field in dataclasses.fields(Redis)
+    },
     "SQLite": {
         name: value for name, value in defaults_of(SqliteDatabase.__init__).items() if name not in NOT_FOR_USERS
     },
