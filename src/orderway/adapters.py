@@ -13,6 +13,7 @@ from orderway.ports.sequence import Sequence as SequencePort
 from orderway.ports.store import Store
 from orderway.ports.workers import Workers
 from orderway.sql.database import Database
+from orderway.sql.schema import Expected
 from orderway.sql.shards import ShardMap
 
 if TYPE_CHECKING:
@@ -40,21 +41,22 @@ class Ports:
         await self.store.close()
 
 
-async def open_ports(urls: str | Sequence[str], *, shards: int | None = 1, **options: Any) -> Ports:
+async def open_ports(urls: str | Sequence[str], *, shards: int | None = None, **options: Any) -> Ports:
     """The ports for a URL, or for several; started. See ``ports_for``."""
     ports = ports_for(urls, shards=shards, **options)
     await ports.start()
     return ports
 
 
-def ports_for(urls: str | Sequence[str], *, shards: int | None = 1, **options: Any) -> Ports:
+def ports_for(urls: str | Sequence[str], *, shards: int | None = None, **options: Any) -> Ports:
     """The ports for a database, or for several that the orders are spread over; not started yet.
 
     Args:
         urls: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``postgresql://user:password@host/name``,
             ``mysql://...`` (or ``mariadb://...``), or ``memory://`` (a fresh one each time). Several in the order in
             which they were first given: the shard map, stored in each, names them by number.
-        shards: into how many tables the orders are spread over all databases; None for as many as there are.
+        shards: into how many tables the orders are spread, over all databases; None for as many as there are, and one
+            in each new database.
         options: of each database, for instance ``lock_timeout_s``.
 
     Raises:
@@ -70,7 +72,7 @@ def ports_for(urls: str | Sequence[str], *, shards: int | None = 1, **options: A
         raise ConfigError("a database was given twice: each has its own part of the orders")
     wanted = None if shards is None else ShardMap.even(shards, len(each))
     databases = [
-        _DATABASES[scheme](url, rest, shards=wanted, number=number, **options)
+        _DATABASES[scheme](url, rest, expected=Expected(wanted, number, len(each)), **options)
         for number, (url, (scheme, rest)) in enumerate(zip(each, parsed, strict=True))
     ]
     return sql_ports(databases)

@@ -59,11 +59,13 @@ class App(Actions, Looking):
     ...     order = await app.forward(order)
 
     Args:
-        url: where the orders are: ``sqlite:///orders.db``, ``memory://``, or ready ``Ports``.
+        url: where the orders are: ``sqlite:///orders.db``, ``postgresql://...``, ``mysql://...``, ``memory://``; a list
+            of URLs, always in the same order, where they are spread over several databases; or ready ``Ports``.
         channels: payment channels beside the wallets.
         wallets: the channels over the users' own balances; a second one, for instance ``points``, lets an order be
             paid in an internal currency and in money.
-        shards: into how many tables orders are spread; fixed when the database is created.
+        shards: into how many tables orders are spread, over all databases; fixed when they are made. None for as many
+            as there are, and one in each new database.
         redis: an option: the URL of a Redis, or ``orderway.redis.Redis``, for a lock and the sequence. No order rests
             on it.
         ids: how ``create`` makes the id of an order that brings none: by ``time``, or by ``sequence``, as the original
@@ -79,11 +81,11 @@ class App(Actions, Looking):
 
     def __init__(
         self,
-        url: str | Ports = "memory://",
+        url: str | Sequence[str] | Ports = "memory://",
         *,
         channels: Iterable[Channel] = (),
         wallets: Iterable[str] = ("wallet",),
-        shards: int = 1,
+        shards: int | None = None,
         redis: str | Redis | None = None,
         ids: Literal["time", "sequence"] = "time",
         sweep: bool = True,
@@ -96,8 +98,8 @@ class App(Actions, Looking):
     ) -> None:
         check_transitions()
         self.clock = clock or SystemClock()
-        self.url = url if isinstance(url, str) else None
-        self.ports = ports_for(url, shards=shards) if isinstance(url, str) else url
+        self.urls = () if isinstance(url, Ports) else (url,) if isinstance(url, str) else tuple(url)
+        self.ports = url if isinstance(url, Ports) else ports_for(self.urls, shards=shards)
         self.businesses: dict[int, Business[Any]] = {}
         self.channels: dict[str, Channel] = {
             name: WalletChannel(self.ports.ledger, self.clock, name=name) for name in wallets

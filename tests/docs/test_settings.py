@@ -18,7 +18,7 @@ from orderway.sql.dialects.sqlite import SqliteDatabase
 
 NONE = object()
 PAGE = (ROOT / "docs" / "settings.md").read_text()
-NOT_FOR_USERS = {"path", "factory", "shards"}
+NOT_FOR_USERS = {"path", "factory", "expected"}
 
 
 def defaults_of(function: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from orderway.sql.cluster import Cluster
 from orderway.sql.dialects.sqlite import SqliteDatabase
 from orderway.sql.ledger import SqlLedger
 from orderway.sql.parking import SqlParking
+from orderway.sql.schema import Expected
 from orderway.sql.sequence import SqlSequence
 from orderway.sql.shards import ShardMap
 from orderway.sql.store import SqlStore
@@ -29,8 +30,8 @@ async def open_file(tmp_path: Path) -> AsyncIterator[Open]:
     opened: list[SqliteDatabase] = []
 
     async def open_one(*, shards: int | None = None, **options: Any) -> Opened:
-        wanted = None if shards is None else ShardMap.even(shards)
-        database = SqliteDatabase(tmp_path / "orders.db", shards=wanted, **options)
+        expected = Expected(None if shards is None else ShardMap.even(shards))
+        database = SqliteDatabase(tmp_path / "orders.db", expected=expected, **options)
         await database.start()
         opened.append(database)
         cluster = Cluster([database])

@@ -25,7 +25,7 @@ async def test_another_number_of_shards_is_refused(open_file: Open, tmp_path: Pa
     with pytest.raises(ConfigError, match=r"3 shards.*shards=2 was asked for"):
         await open_file(shards=2)
     with pytest.raises(ConfigError, match="shards=3"):
-        await open_ports(f"sqlite:///{tmp_path}/orders.db")
+        await open_ports(f"sqlite:///{tmp_path}/orders.db", shards=1)
     assert len((await open_file(shards=None)).database.shards) == 3
 
 

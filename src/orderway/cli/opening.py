@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -29,12 +29,12 @@ class Settings:
     """What the global options say.
 
     Args:
-        url: of the database, or None.
+        url: of the databases, () for none given.
         app: ``module:attribute`` of an App, or None.
         json: print JSON.
     """
 
-    url: str | None = None
+    url: tuple[str, ...] = ()
     app: str | None = None
     json: bool = False
 
@@ -59,10 +59,8 @@ async def reading(settings: Settings) -> AsyncIterator[Reading]:
     Raises:
         ConfigError: there is no database, or it is not one of ours.
     """
-    url, app = _chosen(settings)
-    opened = Reading(
-        _ports(url) if app is None or app.url is not None else app.ports, None if app is None else app.businesses
-    )
+    urls, app = _chosen(settings)
+    opened = Reading(_ports(urls) if app is None or app.urls else app.ports, None if app is None else app.businesses)
     await opened.ports.start()
     try:
         yield opened
@@ -81,10 +79,10 @@ async def running(settings: Settings, *, needs: str = "") -> AsyncIterator[App]:
     Raises:
         ConfigError: there is no App, or no database; or what is done turns out to need the App.
     """
-    url, given = _chosen(settings)
+    urls, given = _chosen(settings)
     if given is None and needs:
         raise ConfigError(f"this command {needs}, so it needs your App: {_GIVE_APP}")
-    app = given or App(_ports(url), sweep=False)
+    app = given or App(_ports(urls), sweep=False)
     await app.start(sweep=False)
     try:
         yield app
@@ -96,21 +94,21 @@ async def running(settings: Settings, *, needs: str = "") -> AsyncIterator[App]:
         await app.close()
 
 
-def _chosen(settings: Settings) -> tuple[str, App | None]:
-    """The URL and the App that are meant: options come before the environment."""
-    environment = os.environ if settings.url is None and settings.app is None else {}
+def _chosen(settings: Settings) -> tuple[tuple[str, ...], App | None]:
+    """The URLs and the App that are meant: options come before the environment."""
+    environment = os.environ if not settings.url and settings.app is None else {}
     name = settings.app or environment.get("ORDERWAY_APP")
-    url = settings.url or environment.get("ORDERWAY_URL") or DEFAULT_URL
-    if settings.url is not None and settings.app is not None:
+    urls = settings.url or tuple(environment.get("ORDERWAY_URL", "").split()) or (DEFAULT_URL,)
+    if settings.url and settings.app is not None:
         raise UsageError("--url and --app exclude each other: an App knows its own database")
     app = _load(name) if name else None
-    return (app.url or url if app is not None else url), app
+    return (app.urls if app is not None else urls), app
 
 
-def _ports(url: str) -> Ports:
-    if url.startswith("memory:"):
-        raise ConfigError(f"{url!r}: orders in memory are gone with their process; give the URL of a database")
-    return ports_for(url, shards=None, create=False)
+def _ports(urls: Sequence[str]) -> Ports:
+    if urls[0].startswith("memory:"):
+        raise ConfigError(f"{urls[0]!r}: orders in memory are gone with their process; give the URL of a database")
+    return ports_for(urls, create=False)
 
 
 def _load(name: str) -> App:

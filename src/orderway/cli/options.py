@@ -42,9 +42,10 @@ def global_options() -> list[click.Parameter]:
         click.Option(
             ["--url"],
             metavar="URL",
+            multiple=True,
             expose_value=False,
             callback=_set,
-            help=f"The database. [env: ORDERWAY_URL; default: {DEFAULT_URL}]",
+            help=f"The database; several times, in order, where there are several. [env: ORDERWAY_URL; default: {DEFAULT_URL}]",
         ),
         click.Option(
             ["--app"],

@@ -12,7 +12,7 @@ from orderway.sql.database import Tables
 from orderway.sql.shards import ShardMap
 from orderway.sql.tables import SCHEMA_VERSION
 
-__all__ = ["READ_META", "Stored", "check", "meta_insert", "table_statements"]
+__all__ = ["READ_META", "Expected", "Stored", "check", "meta_insert", "table_statements"]
 
 READ_META = "SELECT schema_version, epoch, shards FROM ow_meta WHERE id = 1"
 
@@ -32,13 +32,32 @@ class Stored:
     epoch: int
 
 
-def check(row: tuple[int, int, str], wanted: ShardMap | None, database: int, where: str) -> Stored:
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a database is expected to be.
+
+    Args:
+        shards: the shard map; None for whichever it has, and one shard a database where they are new.
+        number: which of the databases that belong together this one is given as, from 0.
+        databases: how many belong together.
+    """
+
+    shards: ShardMap | None = None
+    number: int = 0
+    databases: int = 1
+
+    @property
+    def to_make(self) -> ShardMap:
+        """The shard map of a new database."""
+        return self.shards or ShardMap.even(self.databases, self.databases)
+
+
+def check(row: tuple[int, int, str], expected: Expected, where: str) -> Stored:
     """What the row of ``ow_meta`` says, if this package and set-up fit it.
 
     Args:
         row: schema version, epoch, shard map.
-        wanted: the shard map that was asked for; None for whichever there is.
-        database: which of the map's databases this one was given as, from 0.
+        expected: what was asked for.
         where: the database, for messages.
 
     Raises:
@@ -55,28 +74,33 @@ def check(row: tuple[int, int, str], wanted: ShardMap | None, database: int, whe
             " run `orderway migrate`, or open it with the orderway that made it"
         )
     found, place = ShardMap.parse(text)
-    if wanted is not None and (found != wanted or place != database):
-        raise ConfigError(_misfit(found, place, wanted, database, where))
+    problem = _misfit(found, place, expected)
+    if problem:
+        raise ConfigError(f"{where} {problem}")
     return Stored(found, place, epoch)
 
 
-def _misfit(found: ShardMap, place: int, wanted: ShardMap, database: int, where: str) -> str:
-    if found.database_count != wanted.database_count:
+def _misfit(found: ShardMap, place: int, expected: Expected) -> str:
+    """What is other than expected, and what to do; "" if nothing is."""
+    if found.database_count != expected.databases:
         return (
-            f"{where} is number {place + 1} of {found.database_count} databases that belong together, and"
-            f" {wanted.database_count} were given: give all of them, in the order in which they were made"
+            f"is number {place + 1} of {found.database_count} databases that belong together, and"
+            f" {expected.databases} were given: give all of them, in the order in which they were made"
         )
-    if len(found) != len(wanted):
+    if place != expected.number:
         return (
-            f"{where} has {len(found)} shards, with slots {found.text}, and shards={len(wanted)} was asked for:"
+            f"is number {place + 1} of {found.database_count} databases, and was given as number"
+            f" {expected.number + 1}: give them in the order in which they were made"
+        )
+    wanted = expected.shards
+    if wanted is not None and len(found) != len(wanted):
+        return (
+            f"has {len(found)} shards, with slots {found.text}, and shards={len(wanted)} was asked for:"
             f" open it with shards={len(found)}, or move the orders into a database made with {len(wanted)}"
         )
-    if place != database:
-        return (
-            f"{where} is number {place + 1} of {found.database_count} databases, and was given as number"
-            f" {database + 1}: give them in the order in which they were made"
-        )
-    return f"{where} has the shard map {found.text}, and {wanted.text} was asked for: open it with the map it has"
+    if wanted is not None and found != wanted:
+        return f"has the shard map {found.text}, and {wanted.text} was asked for: open it with the map it has"
+    return ""
 
 
 def table_statements(tables: Tables, dialect: SqlAlchemyDialect) -> list[str]:

@@ -20,7 +20,7 @@ from orderway.sql.network.schema import prepare
 from orderway.sql.network.transaction import NetworkTransaction, Transactions
 from orderway.sql.network.writer import Writer
 from orderway.sql.operations import Claim, Fetch, Get, Operation
-from orderway.sql.schema import Stored
+from orderway.sql.schema import Expected, Stored
 from orderway.sql.shards import ShardMap
 from orderway.sql.writes import Writes
 
@@ -34,8 +34,7 @@ class NetworkDatabase:
 
     Args:
         server: how it is reached.
-        shards: the shard map that is expected; None for whichever it has, one shard in a new database.
-        number: which of the map's databases this one is.
+        expected: the shard map, and which of the databases that belong together this one is.
         create: make missing tables; without it, only a database of Orderway is opened.
         answer_within_s: a database that is silent for longer has failed; also how long to wait for a connection.
         transactions: at most so many of the user's own at a time; further ones wait in line.
@@ -47,8 +46,7 @@ class NetworkDatabase:
         self,
         server: Server,
         *,
-        shards: ShardMap | None = None,
-        number: int = 0,
+        expected: Expected = Expected(),  # noqa: B008 it is immutable
         create: bool = True,
         answer_within_s: float = 10.0,
         transactions: int = 4,
@@ -56,8 +54,7 @@ class NetworkDatabase:
         most_waiting: int = 8192,
     ) -> None:
         self._server = server
-        self._wanted = shards
-        self._number = number
+        self._expected = expected
         self._create = create
         self._answer_within_s = answer_within_s
         self._most_transactions = transactions
@@ -92,7 +89,7 @@ class NetworkDatabase:
             Unavailable: it does not answer.
         """
         if self._engine is None:
-            stored = await prepare(self._server, self._wanted, self._number, self._create, self._answer_within_s)
+            stored = await prepare(self._server, self._expected, self._create, self._answer_within_s)
             self._engine = _Engine(self, stored)
 
     async def close(self) -> None:

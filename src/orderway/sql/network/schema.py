@@ -5,8 +5,7 @@ from __future__ import annotations
 from orderway.errors import ConfigError, Unavailable
 from orderway.sql.database import Tables
 from orderway.sql.network.link import Link, Server
-from orderway.sql.schema import READ_META, Stored, check, meta_insert, table_statements
-from orderway.sql.shards import ShardMap
+from orderway.sql.schema import READ_META, Expected, Stored, check, meta_insert, table_statements
 from orderway.sql.steps import Busy, Conflict, Failed, Read, Refused, first_value
 
 __all__ = ["SCHEMA_LOCK", "prepare"]
@@ -15,7 +14,7 @@ SCHEMA_LOCK = "orderway schema"
 """Of whoever makes or changes tables: in some databases each statement that does so commits by itself."""
 
 
-async def prepare(server: Server, wanted: ShardMap | None, database: int, create: bool, wait_s: float) -> Stored:
+async def prepare(server: Server, expected: Expected, create: bool, wait_s: float) -> Stored:
     """Make the tables if there are none, else check that this package and set-up fit them.
 
     Safe when several processes start at once; and again after it was ended half way, since ``ow_meta`` is filled last.
@@ -33,8 +32,8 @@ async def prepare(server: Server, wanted: ShardMap | None, database: int, create
         if row is None:
             if not create:
                 raise ConfigError(f"{server.where} is no Orderway database: it has no tables of Orderway")
-            row = await _make(link, server, wanted or ShardMap.even(1), database, wait_s)
-        return check(row, wanted, database, server.where)
+            row = await _make(link, server, expected, wait_s)
+        return check(row, expected, server.where)
     except (Failed, Conflict, Busy) as error:
         raise Unavailable(f"{server.where} did not answer: {error}") from error
     except Refused as error:
@@ -53,15 +52,16 @@ async def _read(link: Link, server: Server) -> tuple[int, int, str] | None:
     return tuple(rows[0]) if rows else None
 
 
-async def _make(link: Link, server: Server, shards: ShardMap, database: int, wait_s: float) -> tuple[int, int, str]:
+async def _make(link: Link, server: Server, expected: Expected, wait_s: float) -> tuple[int, int, str]:
     await link.lock(SCHEMA_LOCK, wait_s)
     try:
         row = await _read(link, server)  # another process may have been faster
         if row is None:
-            tables = Tables(shards.of_database(database))
+            shards = expected.to_make
+            tables = Tables(shards.of_database(expected.number))
             for statement in table_statements(tables, server.dialect.sqlalchemy):
                 await link.script(statement)
-            await link.script(meta_insert(shards, database))
+            await link.script(meta_insert(shards, expected.number))
             row = await _read(link, server)
         assert row is not None
         return row

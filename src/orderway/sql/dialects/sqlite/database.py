@@ -25,7 +25,7 @@ from orderway.sql.dialects.sqlite.threads import BatchThread
 from orderway.sql.dialects.sqlite.transaction import SqliteTransaction, TransactionThread
 from orderway.sql.dialects.sqlite.writer import Writer
 from orderway.sql.operations import Claim, Fetch, Get, Operation
-from orderway.sql.schema import Stored
+from orderway.sql.schema import Expected, Stored
 from orderway.sql.shards import ShardMap
 from orderway.sql.writes import Writes
 
@@ -39,8 +39,7 @@ class SqliteDatabase:
 
     Args:
         path: the file; ``<path>-lock`` beside it is the lock between processes.
-        shards: the shard map that is expected; None for whichever the file has, one shard in a new file.
-        number: which of the map's databases this one is.
+        expected: the shard map, and which of the databases that belong together this one is.
         create: make a missing file, and missing tables; without it, only a database of Orderway is opened.
         lock_timeout_s: how long a write waits for other processes and for transactions of the user's own.
         largest_batch: at most this many operations a transaction.
@@ -52,8 +51,7 @@ class SqliteDatabase:
         self,
         path: str | Path,
         *,
-        shards: ShardMap | None = None,
-        number: int = 0,
+        expected: Expected = Expected(),  # noqa: B008 it is immutable
         create: bool = True,
         lock_timeout_s: float = 10.0,
         largest_batch: int = 1024,
@@ -61,8 +59,7 @@ class SqliteDatabase:
         factory: ConnectionFactory = sqlite3.Connection,
     ) -> None:
         self._path = Path(path).absolute()
-        self._wanted = shards
-        self._number = number
+        self._expected = expected
         self._create = create
         self._lock_timeout_s = lock_timeout_s
         self._largest_batch = largest_batch
@@ -171,7 +168,7 @@ class SqliteDatabase:
             try:
                 connection = self.connect()
                 try:
-                    return prepare(connection, self._wanted, self._number, str(self._path))
+                    return prepare(connection, self._expected, str(self._path))
                 finally:
                     connection.close()
             finally:

@@ -8,21 +8,19 @@ from pathlib import Path
 from orderway.errors import ConfigError
 from orderway.sql.database import Tables
 from orderway.sql.dialects.sqlite.perform import SQLITE
-from orderway.sql.schema import READ_META, Stored, check, meta_insert, table_statements
-from orderway.sql.shards import ShardMap
+from orderway.sql.schema import READ_META, Expected, Stored, check, meta_insert, table_statements
 
 __all__ = ["prepare", "require"]
 
 
-def prepare(connection: sqlite3.Connection, wanted: ShardMap | None, database: int, where: str) -> Stored:
+def prepare(connection: sqlite3.Connection, expected: Expected, where: str) -> Stored:
     """Make the tables if there are none, else check that this package and set-up fit them.
 
     Atomic, and safe when several processes start at once.
 
     Args:
         connection: to the file.
-        wanted: the shard map; None for whichever there is (one shard in a new file).
-        database: which of the map's databases this one is.
+        expected: what the file should be, or become.
         where: the file, for messages.
 
     Raises:
@@ -34,12 +32,12 @@ def prepare(connection: sqlite3.Connection, wanted: ShardMap | None, database: i
         try:
             stored = _read(connection)  # another process may have been faster
             if stored is None:
-                stored = _make(connection, wanted or ShardMap.even(1), database)
+                stored = _make(connection, expected)
         except BaseException:
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
-    return check(stored, wanted, database, where)
+    return check(stored, expected, where)
 
 
 def require(path: Path) -> None:
@@ -69,10 +67,11 @@ def _read(connection: sqlite3.Connection) -> tuple[int, int, str] | None:
     return None if row is None else (row[0], row[1], row[2])
 
 
-def _make(connection: sqlite3.Connection, shards: ShardMap, database: int) -> tuple[int, int, str]:
-    for statement in table_statements(Tables(shards.of_database(database)), SQLITE.sqlalchemy):
+def _make(connection: sqlite3.Connection, expected: Expected) -> tuple[int, int, str]:
+    shards = expected.to_make
+    for statement in table_statements(Tables(shards.of_database(expected.number)), SQLITE.sqlalchemy):
         connection.execute(statement)
-    connection.execute(meta_insert(shards, database))
+    connection.execute(meta_insert(shards, expected.number))
     stored = _read(connection)
     assert stored is not None
     return stored
