@@ -7,7 +7,7 @@ import gc
 import importlib.util
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
@@ -18,7 +18,15 @@ from bench.contestants import CONTESTANTS, UIDS, WALLETS, Contestant
 from bench.sample import Sample, Stopwatch
 from orderway import App, Order, Stage, blocking
 
-__all__ = ["app_over", "drive", "loop_name", "run_on_loop"]
+__all__ = [
+    "app_over",
+    "check_finished",
+    "closed_loop",
+    "drive",
+    "loop_name",
+    "run_on_loop",
+    "settle_garbage_collection",
+]
 
 T = TypeVar("T")
 
@@ -72,31 +80,48 @@ def run_on_loop(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
-async def _drive_tasks(
-    contestant: Contestant, path: Path, callers: int, warm_up_s: float, window_s: float, ready: Callable[[], None]
+async def closed_loop(
+    carry: Callable[[str], Awaitable[None]], callers: int, warm_up_s: float, window_s: float, ready: Callable[[], None]
 ) -> Sample:
-    watch = Stopwatch()
-    carry = contestant.carry
-    assert carry is not None
+    """So many callers, each with one order in hand at a time.
 
-    async def caller(uids: Iterator[str], app: App) -> None:
+    Args:
+        carry: makes one order of this user, and returns when it is finished.
+        callers: how many.
+        warm_up_s, window_s: how long it runs unmeasured, and measured.
+        ready: waits until all processes of this point are ready.
+    """
+    watch = Stopwatch()
+
+    async def caller(uids: Iterator[str]) -> None:
         clock = time.perf_counter
         while watch.running:
             began_s = clock()
-            order = await carry(app, next(uids))
-            _check(order)
+            await carry(next(uids))
             watch.latencies_s.append(clock() - began_s)
 
-    async with app_over(path, contestant) as app:
-        await asyncio.to_thread(ready)
-        async with asyncio.TaskGroup() as group:
-            for number in range(callers):
-                group.create_task(caller(_uids(number), app))
-            await asyncio.sleep(warm_up_s)
-            watch.open()
-            await asyncio.sleep(window_s)
-            seconds, used_s, latencies_s = watch.close()
+    await asyncio.to_thread(ready)
+    async with asyncio.TaskGroup() as group:
+        for number in range(callers):
+            group.create_task(caller(_uids(number)))
+        await asyncio.sleep(warm_up_s)
+        watch.open()
+        await asyncio.sleep(window_s)
+        seconds, used_s, latencies_s = watch.close()
     return Sample(seconds, used_s, latencies_s, watch.finished())
+
+
+async def _drive_tasks(
+    contestant: Contestant, path: Path, callers: int, warm_up_s: float, window_s: float, ready: Callable[[], None]
+) -> Sample:
+    make = contestant.carry
+    assert make is not None
+    async with app_over(path, contestant) as app:
+
+        async def carry(uid: str) -> None:
+            check_finished(await make(app, uid))
+
+        return await closed_loop(carry, callers, warm_up_s, window_s, ready)
 
 
 def _drive_threads(
@@ -113,7 +138,7 @@ def _drive_threads(
             while watch.running:
                 began_s = clock()
                 order = carry(app, next(uids))
-                _check(order)
+                check_finished(order)
                 watch.latencies_s.append(clock() - began_s)
         finally:
             ended.set()  # before its time only if it failed: then nobody need wait for the window
@@ -137,6 +162,11 @@ def _uids(caller: int) -> Iterator[str]:
     return islice(cycle(UIDS), caller * 37 % len(UIDS), None)
 
 
-def _check(order: Order[Any]) -> None:
+def check_finished(order: Order[Any]) -> None:
+    """Only finished orders count.
+
+    Raises:
+        RuntimeError: this one is not.
+    """
     if order.stage is not Stage.FINISHED:
         raise RuntimeError(f"order {order.id} is {order.stage} ({order.last_error or order.why}), and not finished")
