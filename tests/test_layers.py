@@ -29,6 +29,7 @@ DRIVERS = {
     "pydantic": ("config/",),
     "yaml": ("config/",),
     "papollo": ("config/apollo.py",),
+    "alembic": ("sql/migrating", "sql/migrations/"),
     "click": ("cli", "demo"),
     "rich": ("cli", "demo"),
     "hypothesis": ("testing",),

@@ -18,8 +18,9 @@ from orderway.sql.shards import ShardMap
 
 if TYPE_CHECKING:
     from orderway.memory import MemoryDatabase
+    from orderway.sql.migrating import Place
 
-__all__ = ["Ports", "memory_ports", "open_ports", "ports_for", "sql_ports"]
+__all__ = ["Ports", "memory_ports", "open_ports", "places_for", "ports_for", "sql_ports"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,9 @@ def ports_for(urls: str | Sequence[str], *, shards: int | None = None, **options
         ConfigError: no database goes by this URL, or the shards cannot be spread over so many.
     """
     each = [urls] if isinstance(urls, str) else list(urls)
-    if not each:
-        raise ConfigError("no database was given: at least one URL is needed")
-    parsed = [_scheme_of(url) for url in each]
+    parsed = _schemes_of(each)
     if any(scheme == "memory" for scheme, _ in parsed):
         return _memory(each, shards, options)
-    if len(set(each)) != len(each):
-        raise ConfigError("a database was given twice: each has its own part of the orders")
     wanted = None if shards is None else ShardMap.even(shards, len(each))
     databases = [
         _DATABASES[scheme](url, rest, expected=Expected(wanted, number, len(each)), **options)
@@ -91,6 +88,16 @@ def sql_ports(databases: Sequence[Database]) -> Ports:
     return Ports(SqlStore(cluster), SqlWorkers(cluster), SqlLedger(cluster), SqlSequence(cluster), SqlParking(cluster))
 
 
+def _schemes_of(urls: Sequence[str]) -> list[tuple[str, str]]:
+    """What stands before :// in each URL, and what behind."""
+    if not urls:
+        raise ConfigError("no database was given: at least one URL is needed")
+    found = [_scheme_of(url) for url in urls]
+    if len(set(urls)) != len(urls):
+        raise ConfigError("a database was given twice: each has its own part of the orders")
+    return found
+
+
 def _scheme_of(url: str) -> tuple[str, str]:
     scheme, separator, rest = url.partition("://")
     if not separator or (scheme != "memory" and scheme not in _DATABASES):
@@ -103,13 +110,18 @@ def _scheme_of(url: str) -> tuple[str, str]:
 def _sqlite(url: str, rest: str, **options: Any) -> Database:
     from orderway.sql.dialects.sqlite import SqliteDatabase
 
+    return SqliteDatabase(_path_of(url, rest), **options)
+
+
+def _path_of(url: str, rest: str) -> str:
+    """The file that a URL of SQLite names."""
     path = rest.removeprefix("/")
     if not rest.startswith("/") or not path or path == ":memory:":
         raise ConfigError(
             f"{url!r} names no file: sqlite:///relative.db or sqlite:////absolute.db are allowed, and memory://"
             " where nothing needs to be kept"
         )
-    return SqliteDatabase(path, **options)
+    return path
 
 
 def _postgresql(url: str, rest: str, **options: Any) -> Database:
@@ -134,6 +146,37 @@ def _memory(urls: Sequence[str], shards: int | None, options: dict[str, Any]) ->
     return memory_ports(MemoryDatabase(shards=1 if shards is None else shards))
 
 
+def places_for(urls: Sequence[str]) -> list[Place]:
+    """The databases with these URLs, as places whose tables are to be changed; see ``orderway.sql.migrating``.
+
+    Raises:
+        ConfigError: there is no such database, or no tables in it; an extra is missing.
+    """
+    return [_PLACES[scheme](url, rest) for url, (scheme, rest) in zip(urls, _schemes_of(urls), strict=True)]
+
+
+def _sqlite_place(url: str, rest: str) -> Place:
+    from orderway.sql.dialects.sqlite.migrating import SqlitePlace
+
+    return SqlitePlace(_path_of(url, rest))
+
+
+def _postgresql_place(url: str, rest: str) -> Place:
+    from orderway.sql.dialects.postgresql.migrating import postgresql_place
+
+    return postgresql_place(url)
+
+
+def _mysql_place(url: str, rest: str) -> Place:
+    from orderway.sql.dialects.mysql.migrating import mysql_place
+
+    return mysql_place(url)
+
+
+def _no_place(url: str, rest: str) -> Place:
+    raise ConfigError("memory:// has no tables: nothing is to be made or changed")
+
+
 def memory_ports(database: MemoryDatabase) -> Ports:
     """The ports over a database in memory: for tests, where several Apps share one, or look at its ``goods``."""
     from orderway.memory import MemoryLedger, MemoryParking, MemorySequence, MemoryStore, MemoryWorkers
@@ -153,4 +196,12 @@ _DATABASES: dict[str, Callable[..., Database]] = {
     "postgres": _postgresql,
     "postgresql": _postgresql,
     "sqlite": _sqlite,
+}
+_PLACES: dict[str, Callable[[str, str], Place]] = {
+    "mariadb": _mysql_place,
+    "memory": _no_place,
+    "mysql": _mysql_place,
+    "postgres": _postgresql_place,
+    "postgresql": _postgresql_place,
+    "sqlite": _sqlite_place,
 }

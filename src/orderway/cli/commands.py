@@ -24,7 +24,7 @@ from orderway.cli.operating import cancel, hold, refund, resume
 from orderway.cli.options import Command, global_options
 from orderway.cli.output import console, print_json, print_note
 from orderway.cli.paying import change_payment, confirm_payment, match, parked, record_refund
-from orderway.cli.schema import schema
+from orderway.cli.schema import migrate, schema
 from orderway.cli.verifying import verify
 from orderway.cli.wallets import balance, statement
 from orderway.errors import OrderwayError
@@ -104,6 +104,6 @@ for _command in (
     *(forward, hint, sweep, cancel, refund, resume, hold, amend, skip, accept),
     *(confirm_payment, change_payment, record_refund, match),
     *(verify, export, demo),
-    schema,
+    *(schema, migrate),
 ):
     orderway.add_command(_command)

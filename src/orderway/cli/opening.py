@@ -17,7 +17,7 @@ from orderway.app import App
 from orderway.errors import ConfigError, UsageError
 from orderway.ports.business import Business
 
-__all__ = ["Settings", "reading", "run", "running"]
+__all__ = ["Settings", "chosen", "reading", "run", "running"]
 
 T = TypeVar("T")
 DEFAULT_URL = "sqlite:///orders.db"
@@ -59,7 +59,7 @@ async def reading(settings: Settings) -> AsyncIterator[Reading]:
     Raises:
         ConfigError: there is no database, or it is not one of ours.
     """
-    urls, app = _chosen(settings)
+    urls, app = chosen(settings)
     opened = Reading(_ports(urls) if app is None or app.urls else app.ports, None if app is None else app.businesses)
     await opened.ports.start()
     try:
@@ -79,7 +79,7 @@ async def running(settings: Settings, *, needs: str = "") -> AsyncIterator[App]:
     Raises:
         ConfigError: there is no App, or no database; or what is done turns out to need the App.
     """
-    urls, given = _chosen(settings)
+    urls, given = chosen(settings)
     if given is None and needs:
         raise ConfigError(f"this command {needs}, so it needs your App: {_GIVE_APP}")
     app = given or App(_ports(urls), sweep=False)
@@ -94,7 +94,7 @@ async def running(settings: Settings, *, needs: str = "") -> AsyncIterator[App]:
         await app.close()
 
 
-def _chosen(settings: Settings) -> tuple[tuple[str, ...], App | None]:
+def chosen(settings: Settings) -> tuple[tuple[str, ...], App | None]:
     """The URLs and the App that are meant: options come before the environment."""
     environment = os.environ if not settings.url and settings.app is None else {}
     name = settings.app or environment.get("ORDERWAY_APP")

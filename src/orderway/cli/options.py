@@ -45,7 +45,8 @@ def global_options() -> list[click.Parameter]:
             multiple=True,
             expose_value=False,
             callback=_set,
-            help=f"The database; several times, in order, where there are several. [env: ORDERWAY_URL; default: {DEFAULT_URL}]",
+            help="The database; several times, in order, where there are several."
+            f" [env: ORDERWAY_URL; default: {DEFAULT_URL}]",
         ),
         click.Option(
             ["--app"],

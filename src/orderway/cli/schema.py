@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
 import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
 
-from orderway.cli.opening import Settings
-from orderway.cli.options import global_options
-from orderway.cli.output import print_json
+from orderway.adapters import places_for
+from orderway.cli.exits import FINDINGS
+from orderway.cli.opening import Settings, chosen, run
+from orderway.cli.options import Command, global_options
+from orderway.cli.output import console, print_json, safe
+from orderway.errors import ConfigError
 
-__all__ = ["schema"]
+if TYPE_CHECKING:
+    from orderway.sql.migrating import Migrated, Phase
+
+__all__ = ["migrate", "schema"]
 
 _JSON = [option for option in global_options() if option.name == "json"]
+_MOST_LINES = 20
 _DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb")
 
 
@@ -29,7 +42,7 @@ def schema(settings: Settings, dialect: str, shards: int, databases: int, databa
 
     Ready for sqlite3 -bail, psql -v ON_ERROR_STOP=1 or mariadb. It needs no driver, and connects to nothing.
     """
-    from orderway.sql.script import schema_script
+    from orderway.sql.script import schema_script  # other commands do without SQLAlchemy, for memory://
     from orderway.sql.shards import ShardMap
 
     if database is None and databases > 1:
@@ -47,3 +60,104 @@ def schema(settings: Settings, dialect: str, shards: int, databases: int, databa
     )
     for statement in statements:
         click.echo(statement)
+
+
+@click.command(cls=Command)
+@click.option(
+    "--shards",
+    type=click.IntRange(1),
+    help="How many there shall be in all databases; as many as there are without it.",
+)
+@click.option("--check", is_flag=True, help="Change nothing: say what is to be done, and compare the tables.")
+@click.option(
+    "--phase",
+    type=click.Choice(["pre", "post"]),
+    default="pre",
+    show_default=True,
+    help="pre: steps that older packages at work survive. post: all, once none of them runs any more.",
+)
+@click.pass_context
+def migrate(context: click.Context, shards: int | None, check: bool, phase: Phase) -> None:
+    """Make the tables, or bring them up to this package, step by step, and compare them with what it needs.
+
+    If it was ended half way, run it again: it goes on. Exits with 1 if something is left that this package cannot work
+    with.
+    """
+    settings = context.ensure_object(Settings)
+    urls, app = chosen(settings)
+    if app is not None and not app.urls:
+        raise ConfigError("this App was given ready ports, not the URL of its database: give --url")
+    databases = _migrated(settings, urls, shards, check, phase)
+    if settings.json:
+        print_json(
+            {"ok": all(each.is_well for each in databases), "databases": [_document(each) for each in databases]}
+        )
+    else:
+        for each in databases:
+            _print(each, check, len(databases))
+    if not all(each.is_well for each in databases):
+        context.exit(FINDINGS)
+
+
+def _migrated(settings: Settings, urls: Sequence[str], shards: int | None, check: bool, phase: Phase) -> list[Migrated]:
+    try:
+        from orderway.sql.migrating import migrate as migrate_all
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{error.name} is missing: pip install 'orderway[migrate]'") from error
+    with _bar(settings) as tell:
+        return run(migrate_all(places_for(urls), shards, phase=phase, look_only=check, tell=tell))
+
+
+@contextmanager
+def _bar(settings: Settings) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each database on a terminal; elsewhere, nothing."""
+    out = console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("shards"))
+    with Progress(*columns, console=out, transient=True, disable=settings.json or not out.is_terminal) as progress:
+        tasks: dict[str, Any] = {}
+
+        def tell(where: str, done: int, total: int) -> None:
+            if where not in tasks:
+                tasks[where] = progress.add_task(safe(where))
+            progress.update(tasks[where], completed=done, total=total)
+
+        yield tell
+
+
+def _document(found: Migrated) -> dict[str, Any]:
+    return {
+        "ok": found.is_well,
+        "where": found.where,
+        "database": found.database + 1,
+        "shards": found.shards,
+        "revision": found.revision,
+        "done": found.done,
+        "waiting": found.waiting,
+        "differences": found.differences,
+    }
+
+
+def _print(found: Migrated, check: bool, databases: int) -> None:
+    out = console()
+    place = f"database {found.database + 1} of {databases}, " if databases > 1 else ""
+    last = f" to {found.shards[-1]}" if len(found.shards) > 1 else ""
+    out.print(f"{safe(found.where)}: {place}shard {found.shards[0]}{last}", soft_wrap=True)
+    for sentence in found.done[:_MOST_LINES]:
+        out.print(f"  {safe(sentence)}", soft_wrap=True)
+    if len(found.done) > _MOST_LINES:
+        out.print(f"  ... and {len(found.done) - _MOST_LINES:,} more, which --json prints")
+    if not found.done and not check:
+        out.print("  nothing was to be done")
+    if found.revision is None:
+        out.print("  which steps were taken was never written down, as in every database that an App has made")
+    for step in found.waiting.get("pre", []) if found.revision else []:
+        out.print(f"  to be done: step {safe(step)}: run `orderway migrate`", soft_wrap=True)
+    for step in found.waiting.get("post", []):
+        out.print(
+            f"  waits: step {safe(step)}: run `orderway migrate --phase post` when no older package runs any more",
+            soft_wrap=True,
+        )
+    for sentence in found.differences:
+        out.print(Text.assemble(("  wrong: ", "bold red"), safe(sentence)), soft_wrap=True)
+    if found.is_well:
+        out.print(Text("  all tables are as this package needs them", "green"))
