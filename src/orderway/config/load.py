@@ -62,7 +62,8 @@ def settings_of(
     merged.problems += problems
     merged.add(tree.value)
     merged.add({name: _argument(value, f"argument {name}") for name, value in overrides.items()})
-    merged.report_missing()
+    if not any(problems for _, problems in documents):  # what cannot be read may hold what seems to be missing
+        merged.report_missing()
     settings, problems = validate(merged.keys, {problem.text for problem in merged.problems})
     raise_problems([*merged.problems, *problems])
     assert settings is not None  # whoever has no settings has a problem
@@ -143,7 +144,7 @@ class _Merged:
 
 
 def _read_file(path: Path) -> tuple[Given, list[Problem]]:
-    nothing = Given({}, path.name)
+    nothing = Given({}, str(path))
     try:
         with path.open("rb") as file:
             data = file.read(4 * MOST_CHARACTERS)
@@ -153,7 +154,7 @@ def _read_file(path: Path) -> tuple[Given, list[Problem]]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return nothing, [Problem(str(path), "is not UTF-8")]
-    return read_yaml(text, path.name)
+    return read_yaml(text, str(path))
 
 
 def _argument(value: Any, where: str) -> Given:

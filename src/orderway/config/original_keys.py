@@ -1,4 +1,4 @@
-"""Every key of the original's configuration, and what becomes of it here: ``docs/original-configuration.md`` in code."""
+"""Every key of the original's configuration, and what becomes of it here. A page of the documentation lists them."""
 
 from __future__ import annotations
 

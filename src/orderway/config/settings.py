@@ -170,7 +170,7 @@ class Settings(_Section):
     Passwords show in no repr, dump or error of it: ``get_secret_value`` of a URL gives it whole.
     """
 
-    databases: Annotated[tuple[_Database, ...], BeforeValidator(_listed)] = Field(min_length=1)
+    databases: Annotated[tuple[_Database, ...], BeforeValidator(_listed)]
     shards: int | None = Field(default=None, ge=1, le=65_536)
     connections: ConnectionSettings = ConnectionSettings()
     ids: Literal["time", "sequence"] = "time"
@@ -186,6 +186,8 @@ class Settings(_Section):
     @classmethod
     def _databases_can_be_told_apart(cls, databases: tuple[SecretUrl, ...]) -> tuple[SecretUrl, ...]:
         urls = [database.get_secret_value() for database in databases]
+        if not urls:
+            raise ValueError("at least one is needed")
         if len(set(urls)) != len(urls):
             raise ValueError("a database is named twice; each has a part of the orders of its own")
         if "memory://" in urls and len(urls) > 1:

@@ -16,7 +16,7 @@ MOST_VALUES = 10_000
 MOST_LEVELS = 20
 
 _STANDARD_TAG = "tag:yaml.org,2002:"
-_QUOTED = re.compile(r"'[^'<][^']+'")
+_QUOTED = re.compile(r"'([^']*)'")
 
 
 class _Walk:
@@ -90,13 +90,18 @@ def read_yaml(text: str, name: str) -> tuple[Given, list[Problem]]:
         mark = error.problem_mark or error.context_mark
         where = _place(name, mark) + (f", column {mark.column + 1}" if mark else "")
         # PyYAML quotes what it stumbled upon, which may be a password that lacks quotes.
-        why = _QUOTED.sub("...", error.problem or "")
+        why = _QUOTED.sub(lambda quoted: quoted[0] if _is_of_yaml(quoted[1]) else "...", error.problem or "")
         problem = Problem(where, f"is not YAML: {why}; put texts with special characters in single quotes")
     except yaml.YAMLError:
         problem = Problem(name, "is not YAML: it holds a character that no text has")
     except (_TooMuch, RecursionError):
         problem = Problem(name, f"holds more than {MOST_VALUES:,} values or {MOST_LEVELS} levels, maybe by an alias")
     return nothing, [problem]
+
+
+def _is_of_yaml(quoted: str) -> bool:
+    """Whether PyYAML quotes a character, or a token's name such as `<block end>`, and no text."""
+    return len(quoted) == 1 or re.fullmatch(r"<[a-z ]+>", quoted) is not None
 
 
 def _place(name: str, mark: yaml.Mark | None) -> str:
