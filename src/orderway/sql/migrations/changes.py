@@ -83,7 +83,7 @@ class Changes:
             self.done.append(f"dropped column {column} of {table}")
 
     def raise_schema_version(self, version: int) -> None:
-        """Say that no package older than this schema version works any more. The last change of a post step."""
+        """Say that no package older than this schema version works any more. The first change of a post step."""
         sql = text("UPDATE ow_meta SET schema_version = :version WHERE id = 1 AND schema_version < :version")
         if self._connection.execute(sql, {"version": version}).rowcount:
             self.done.append(f"raised the schema version to {version}: older packages are refused from now on")

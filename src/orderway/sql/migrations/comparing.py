@@ -8,7 +8,7 @@ from typing import Any
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Connection, Index, Table, inspect
 from sqlalchemy.engine.interfaces import ReflectedColumn
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateIndex
 
 from orderway.sql.database import Tables
 
@@ -39,7 +39,7 @@ class _Found:
     def in_table(self, table: Table) -> Iterator[str]:
         name = table.name
         if name not in self._columns:
-            yield f"table {name} is missing: run `orderway migrate`, or {self._sql(CreateTable(table))}"
+            yield f"table {name} is missing: run `orderway migrate`"
             return
         columns = {column["name"]: column for column in self._columns[name]}
         for wanted in table.columns:
@@ -62,7 +62,10 @@ class _Found:
         name, kind = f"{table}.{wanted.name}", self._dialect.type_compiler_instance.process(wanted.type)
         needs = "NULL" if wanted.nullable else "NOT NULL"
         if found is None:
-            yield f"column {name} is missing: run `orderway migrate`; if it says so itself, add it by hand as {kind} {needs}"
+            yield (
+                f"column {name} is missing: run `orderway migrate`; if it has told you so itself, add it by hand as"
+                f" {kind} {needs}"
+            )
             return
         if self._alembic.compare_type(Column(wanted.name, found["type"]), wanted) or self._collation(
             found["type"]
@@ -85,7 +88,7 @@ class _Found:
         collation: str | None = getattr(kind.dialect_impl(self._dialect), "collation", None)
         return collation
 
-    def _sql(self, statement: CreateTable | CreateIndex) -> str:
+    def _sql(self, statement: CreateIndex) -> str:
         return " ".join(str(statement.compile(dialect=self._dialect)).split())
 
 
