@@ -40,7 +40,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one value. The text begins with the key, and never holds a secret."""
+    """What is wrong with one value: its key stands in the text or ends the place. Never holds a secret."""
 
     where: str
     text: str

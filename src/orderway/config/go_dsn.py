@@ -42,7 +42,7 @@ def _mysql(source: str) -> str:
     login, _, address = left.rpartition("@")
     user, _, password = login.partition(":")
     found = re.fullmatch(r"(\w*)(?:\((.*)\))?", address)
-    if "://" in source:
+    if source.startswith(("mysql://", "mariadb://")):
         raise ValueError(
             f"is a URL, not what Go's driver takes; its form is {MYSQL_FORM}, and URLs belong in `databases`"
         )

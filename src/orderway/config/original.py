@@ -46,6 +46,9 @@ class Translation:
     problems: list[Problem] = field(default_factory=list)
 
 
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]*)(:\d+)?")
+
+
 def translate(sections: Mapping[str, Given]) -> Translation:
     """Turn the original's sections into keys of ours.
 
@@ -102,12 +105,12 @@ def _sqlx(done: Translation, order: Mapping[str, Given], part: Given | None) -> 
     kind = str(driver.value).lower()
     if kind not in DRIVERS:
         allowed = "mysql, postgres and sqlite3 are allowed"
-        done.missing["databases"] = Problem(driver.where, f"{path}.Driver is {driver.value!r}: {allowed}")
+        done.missing["databases"] = Problem(driver.where, f"is {_word(kind)}: {allowed}")
         return
     try:
         url = url_of_source(kind, str(source.value))
     except ValueError as error:
-        done.missing["databases"] = Problem(source.where, f"{path}.Source {error}")
+        done.missing["databases"] = Problem(source.where, str(error))
         return
     done.keys["databases"] = Given([Given(url, source.where)], source.where)
     if "MaxOpenConns" in found:
@@ -115,7 +118,7 @@ def _sqlx(done: Translation, order: Mapping[str, Given], part: Given | None) -> 
 
 
 def _connections(done: Translation, path: str, given: Given, kind: str) -> None:
-    most = _number(done, path, given, 0)
+    most = _number(done, given, 0)
     if not most:
         return  # 0 is the default there, too
     if kind in {"sqlite3", "sqllite3"}:
@@ -124,7 +127,7 @@ def _connections(done: Translation, path: str, given: Given, kind: str) -> None:
         done.problems.append(
             Problem(
                 given.where,
-                f"{path} is {most}: at least {_STANDING_CONNECTIONS + 1} are allowed (one connection writes, two read,"
+                f"is {most}: at least {_STANDING_CONNECTIONS + 1} are allowed (one connection writes, two read,"
                 " and one is for a delivery's own transaction)",
             )
         )
@@ -145,34 +148,34 @@ def _redis(done: Translation, order: Mapping[str, Given], part: Given | None) ->
     if address is None:
         done.missing["redis.url"] = Problem(entry.where, f"{path}.Address is missing")
         return
-    several = "," in str(address.value)
-    if several or ("IsCluster" in found and str(found["IsCluster"].value).lower() not in {"false", "0", "no"}):
-        culprit = "Address" if several else "IsCluster"
-        done.missing["redis.url"] = Problem(
-            found[culprit].where,
-            f"{path}.{culprit} asks for a cluster, which is not supported; name one Redis, host:port",
-        )
-        return
-    if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[\w.-]*)(:\d+)?", str(address.value)):
-        done.missing["redis.url"] = Problem(address.where, f"{path}.Address cannot be read; its form is host:6379")
-        return
-    number = _number(done, f"{path}.DB", found["DB"], 0) if "DB" in found else 0
+    cluster = found.get("IsCluster")
+    if "," in str(address.value) or (cluster is not None and str(cluster.value).lower() not in {"false", "0", "no"}):
+        culprit = address if "," in str(address.value) else cluster or address
+        cause = "asks for a cluster, which is not supported; name one Redis, host:port"
+        done.missing["redis.url"] = Problem(culprit.where, cause)
+    elif not _ADDRESS.fullmatch(str(address.value)):
+        done.missing["redis.url"] = Problem(address.where, "cannot be read; its form is host:6379")
+    else:
+        number = _number(done, found["DB"], 0) if "DB" in found else 0
+        done.keys["redis.url"] = Given(_redis_url(found, number or 0), address.where)
+        done.defaults["ids"] = Given("sequence", "as in the original, where Redis counts the orders")
+        _redis_limits(done, found)
+
+
+def _redis_url(found: Mapping[str, Given], number: int) -> str:
     user, password = (str(found[key].value) if key in found else "" for key in ("UserName", "Password"))
     login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
-    host = str(address.value)
-    url = f"redis://{login}{'localhost' if host.startswith(':') else ''}{host}/{number or 0}"
-    done.keys["redis.url"] = Given(url, address.where)
-    done.defaults["ids"] = Given("sequence", "as in the original, where Redis counts the orders")
-    _redis_limits(done, path, found)
+    address = str(found["Address"].value)
+    return f"redis://{login}{'localhost' if address.startswith(':') else ''}{address}/{number}"
 
 
-def _redis_limits(done: Translation, path: str, found: Mapping[str, Given]) -> None:
-    if "PoolSize" in found and _number(done, f"{path}.PoolSize", found["PoolSize"], 0):
+def _redis_limits(done: Translation, found: Mapping[str, Given]) -> None:
+    if "PoolSize" in found and _number(done, found["PoolSize"], 0):
         done.keys["redis.most_connections"] = found["PoolSize"]
     limits = [
         (number / unit, found[key].where)
         for key, unit in (("ReadTimeoutSec", 1), ("WriteTimeoutSec", 1), ("ReadTimeout", 1000), ("WriteTimeout", 1000))
-        if key in found and (number := _number(done, f"{path}.{key}", found[key], -1)) and number > 0
+        if key in found and (number := _number(done, found[key], -1)) and number > 0
     ]
     if limits:
         longest, where = max(limits)
@@ -200,16 +203,21 @@ def _note_unused(done: Translation, path: str, name: str, given: Given, key: Key
     if key.unused:
         done.unused.append(f"{path}.{name}: {key.unused}")
         if key.kind == "int":
-            _number(done, f"{path}.{name}", given, key.least)
+            _number(done, given, key.least)
 
 
-def _number(done: Translation, path: str, given: Given, least: int) -> int | None:
+def _number(done: Translation, given: Given, least: int) -> int | None:
     text = str(given.value)
     if not re.fullmatch(r"-?[0-9]{1,9}", text) or int(text) < least:
         # Not quoted: it may be a password at the wrong key.
-        done.problems.append(Problem(given.where, f"{path} must be a whole number, at least {least}"))
+        done.problems.append(Problem(given.where, f"must be a whole number, at least {least}"))
         return None
     return int(text)
+
+
+def _word(text: str) -> str:
+    """A value that should be one of a few words; hidden where it is none: it may have got there by mistake."""
+    return repr(text) if re.fullmatch(r"\w{0,20}", text) else "no such word"
 
 
 def _name(order: Mapping[str, Given], key: str) -> tuple[str, str]:
