@@ -37,6 +37,15 @@ __all__ = ["SCHEMA_VERSION", "DatabaseTables", "ShardTables", "database_tables",
 SCHEMA_VERSION = 2
 """Of the tables made here; a database with another one was written by a newer or an older package."""
 
+_BYTES_OF = {"mysql": "utf8mb4_0900_bin", "mariadb": "utf8mb4_nopad_bin"}
+"""Collations that compare bytes. Not utf8mb4_bin, which takes 'ann' and 'ann ' for the same."""
+_IN_INNODB: dict[str, Any] = {f"{name}_engine": "InnoDB" for name in _BYTES_OF} | {
+    f"{name}_row_format": "DYNAMIC"
+    for name in _BYTES_OF  # has room for long keys
+}
+_KIND: dict[str, Any] = {"sqlite_with_rowid": False, **_IN_INNODB}
+"""How tables are kept: SQLite by their primary keys, as InnoDB does anyway."""
+
 
 @dataclass(frozen=True)
 class ShardTables:
@@ -88,6 +97,7 @@ def database_tables(metadata: MetaData) -> DatabaseTables:
         Column("epoch", BigInteger, nullable=False),
         Column("shards", _long_text(), nullable=False),
         CheckConstraint("id = 1"),
+        **_IN_INNODB,
     )
     workers = Table(
         "ow_workers",
@@ -95,13 +105,14 @@ def database_tables(metadata: MetaData) -> DatabaseTables:
         Column("incarnation", BigInteger, primary_key=True, autoincrement=False),
         Column("name", _text(255), nullable=False),
         Column("beats", BigInteger, nullable=False),
+        **_IN_INNODB,
     )
     sequences = Table(
         "ow_sequences",
         metadata,
         Column("name", _text(64), primary_key=True),
         Column("next", BigInteger, nullable=False),
-        sqlite_with_rowid=False,
+        **_KIND,
     )
     return DatabaseTables(meta, workers, sequences, _parked(metadata, "ow_parked"))
 
@@ -159,7 +170,7 @@ def _orders(metadata: MetaData, name: str) -> Table:
         _partial(f"{name}_own_number", "own_number <> ''", "own_number", "id"),
         # Nearly empty: looking for what waits for a person costs next to nothing, however many orders there are.
         _partial(f"{name}_needs_person", "needs_person = 1", "needs_person", "id"),
-        sqlite_with_rowid=False,
+        **_KIND,
     )
 
 
@@ -193,7 +204,7 @@ def _legs(metadata: MetaData, name: str) -> Table:
         CheckConstraint("holds IN (0, 1) AND at_most IN (0, 1)"),
         *_fits("channel", "reference", "currency"),
         _partial(f"{name}_reference", "reference <> ''", "reference", "order_id"),
-        sqlite_with_rowid=False,
+        **_KIND,
     )
 
 
@@ -210,7 +221,7 @@ def _journal(metadata: MetaData, name: str) -> Table:
         Column("private", _long_text()),
         Column("digest", _text(64), nullable=False),
         PrimaryKeyConstraint("order_id", "version"),
-        sqlite_with_rowid=False,
+        **_KIND,
     )
 
 
@@ -226,7 +237,7 @@ def _accounts(metadata: MetaData, name: str) -> Table:
         PrimaryKeyConstraint("uid", "currency"),
         CheckConstraint("balance_minor >= 0"),
         *_fits("uid", "currency"),
-        sqlite_with_rowid=False,
+        **_KIND,
     )
 
 
@@ -248,7 +259,7 @@ def _postings(metadata: MetaData, name: str) -> Table:
         PrimaryKeyConstraint("uid", "key"),
         *_fits("uid", "key", "currency"),
         _partial(f"{name}_movement", "movement IS NOT NULL", "uid", "currency", "movement"),
-        sqlite_with_rowid=False,
+        **_KIND,
     )
 
 
@@ -265,7 +276,7 @@ def _lines(metadata: MetaData, name: str) -> Table:
         _number("amount_minor"),
         PrimaryKeyConstraint("uid", "key", "number"),
         *_fits("account"),
-        sqlite_with_rowid=False,
+        **_KIND,
     )
 
 
@@ -288,7 +299,7 @@ def _parked(metadata: MetaData, name: str) -> Table:
         PrimaryKeyConstraint("channel", "reference"),
         *_fits("channel", "reference", "order_id", "key", "uid", "currency"),
         Index(f"{name}_due", "due_at_us", "channel", "reference"),
-        sqlite_with_rowid=False,
+        **_KIND,
     )
 
 
@@ -299,11 +310,16 @@ def _number(name: str, kind: type[TypeEngine[int]] = BigInteger) -> Column[int]:
 def _text(length: int) -> TypeEngine[str]:
     """A text that is compared and indexed: by its bytes, in every database."""
     kind = String(length).with_variant(String(length, collation="C"), "postgresql")
-    return kind.with_variant(mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+    for name, collation in _BYTES_OF.items():
+        kind = kind.with_variant(mysql.VARCHAR(length, charset="utf8mb4", collation=collation), name)
+    return kind
 
 
 def _long_text() -> TypeEngine[str]:
-    return Text().with_variant(mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+    kind = Text()
+    for name, collation in _BYTES_OF.items():
+        kind = kind.with_variant(mysql.LONGTEXT(charset="utf8mb4", collation=collation), name)
+    return kind
 
 
 def _limited(name: str) -> Column[str]:

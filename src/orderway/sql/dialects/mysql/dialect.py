@@ -1,0 +1,45 @@
+"""MariaDB and MySQL as dialects: the same statements, but for the collation that compares texts byte for byte."""
+
+from __future__ import annotations
+
+from sqlalchemy.dialects.mysql.base import MySQLDialect
+from sqlalchemy.dialects.mysql.mariadb import MariaDBDialect
+from sqlalchemy.engine.interfaces import Dialect as SqlAlchemyDialect
+
+from orderway.sql.dialects.mysql.common import CommonStatements
+from orderway.sql.dialects.mysql.orders import OrderStatements
+from orderway.sql.dialects.mysql.postings import PostingStatements
+
+__all__ = ["MARIADB", "MYSQL", "MysqlDialect"]
+
+
+class MysqlDialect:
+    """See ``orderway.sql.dialect.Dialect``.
+
+    Args:
+        title: for messages.
+        sqlalchemy: its name chooses the collations of the columns, see ``orderway.sql.tables``.
+        collation: of literals: the one of the columns.
+        oldest: the first version that has all that is used here.
+    """
+
+    common = CommonStatements()
+
+    def __init__(self, title: str, sqlalchemy: SqlAlchemyDialect, collation: str, oldest: tuple[int, int, int]) -> None:
+        self.title = title
+        self.sqlalchemy = sqlalchemy
+        self.collation = collation
+        self.oldest = oldest
+
+    def orders(self, shard: int) -> OrderStatements:
+        """The statements of a shard's orders."""
+        return OrderStatements(shard)
+
+    def postings(self, shard: int) -> PostingStatements:
+        """The statements of a shard's ledger."""
+        return PostingStatements(shard)
+
+
+# SKIP LOCKED, and texts compared without padding: in utf8mb4_bin 'ann' and 'ann ' would be one user.
+MARIADB = MysqlDialect("MariaDB", MariaDBDialect(paramstyle="format"), "utf8mb4_nopad_bin", (10, 6, 0))
+MYSQL = MysqlDialect("MySQL", MySQLDialect(paramstyle="format"), "utf8mb4_0900_bin", (8, 0, 19))

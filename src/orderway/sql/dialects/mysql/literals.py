@@ -1,0 +1,69 @@
+"""Values as SQL literals.
+
+The hot statements carry their values in their text: one packet then holds a whole transaction. A literal made here
+means the same under every ``sql_mode``: it contains no backslash, which some modes take for an escape and others not,
+and its only quotes are those around it and doubled ones. The statement travels as strict UTF-8, so no broken character
+can swallow a quote.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from decimal import Decimal
+from typing import Any
+
+from orderway.sql.steps import Refused
+
+__all__ = ["literal"]
+
+_LARGEST = 2**64
+"""Beyond any column of ours; refused before Python refuses to print it."""
+
+
+def literal(value: Any) -> str:
+    """The literal of a value.
+
+    Raises:
+        Refused: the value is of a type, or an amount, that no column can hold.
+    """
+    kind = type(value)
+    if kind is str:
+        # In hexadecimal where a mode would matter. Its collation yields to the column's, as that of any literal does.
+        return f"_utf8mb4 X'{_hexadecimal(value)}'" if "\\" in value else "'" + value.replace("'", "''") + "'"
+    if value is None:
+        return "NULL"
+    if kind is int:
+        if -_LARGEST < value < _LARGEST:
+            return str(value)
+        raise Refused("an integer is beyond 64 bits")
+    return _other(value)
+
+
+def _hexadecimal(text: str) -> str:
+    try:
+        return text.encode().hex()
+    except UnicodeEncodeError as error:
+        raise Refused(str(error)) from None
+
+
+def _other(value: Any) -> str:
+    """What only statements of the user's own have: subclasses, numbers that are no integers, bytes, dates."""
+    if isinstance(value, str):
+        return literal(str.__str__(value))
+    if isinstance(value, int):
+        return literal(int(value))
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{float(value)!r}e0" if "e" not in repr(float(value)) else repr(float(value))
+    if isinstance(value, Decimal) and value.is_finite():
+        return format(value, "f")
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"X'{bytes(value).hex()}'"
+    if isinstance(value, datetime.datetime) and value.tzinfo is None:
+        return f"'{value.isoformat(' ')}'"
+    if isinstance(value, datetime.date | datetime.time) and getattr(value, "tzinfo", None) is None:
+        return f"'{value.isoformat()}'"
+    raise Refused(
+        f"a value of type {type(value).__name__} is not allowed: str, int, bool, finite float or Decimal, bytes,"
+        " date, time, datetime without a time zone, and None are"
+    )
