@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,22 +11,35 @@ from orderway.testing.servers.mariadb import MariadbDatabases
 from orderway.testing.servers.postgresql import PostgresqlDatabases
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
-def clients(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Client]]:
-    """Two empty databases of one kind."""
-    dialect = request.param
+def client_of(request: pytest.FixtureRequest, dialect: str) -> Client:
+    """A client of a new, empty database; what it makes is dropped after the test."""
     if dialect == "sqlite":
-        yield [Client(dialect, f"sqlite:///{tmp_path}/{name}.db") for name in ("first", "second")]
-        return
+        folder: Path = request.getfixturevalue("tmp_path")
+        return Client(dialect, f"sqlite:///{folder}/{len(list(folder.iterdir()))}.db")
     server: PostgresqlDatabases | MariadbDatabases
     server = request.getfixturevalue("postgresql_server" if dialect == "postgresql" else "mariadb_server")
-    urls = [server.new_database() for _ in range(2)]
-    yield [Client(dialect, url) for url in urls]
-    for url in urls:
-        server.drop(url)
+    if dialect == "mysql" and "MariaDB" in server.execute("SELECT VERSION()"):
+        dialect = "mariadb"
+    url = server.new_database()
+    request.addfinalizer(lambda: server.drop(url))
+    return Client(dialect, url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
+def client(request: pytest.FixtureRequest) -> Client:
+    """An empty database."""
+    return client_of(request, request.param)
 
 
 @pytest.fixture
-def client(clients: list[Client]) -> Client:
-    """An empty database."""
-    return clients[0]
+def second_client(request: pytest.FixtureRequest, client: Client) -> Client:
+    """Another one of the same kind."""
+    if client.dialect == "sqlite":
+        return Client("sqlite", client.url.replace(".db", "-second.db"))
+    return client_of(request, "mysql" if client.dialect == "mariadb" else client.dialect)
+
+
+@pytest.fixture(params=["postgresql", "mysql"])
+def server_client(request: pytest.FixtureRequest) -> Client:
+    """An empty database on a server that knows users and rights."""
+    return client_of(request, request.param)

@@ -39,17 +39,18 @@ async def test_what_is_printed_makes_a_database_that_an_app_opens(client: Client
     assert client.run("SELECT id, schema_version, epoch FROM ow_meta").replace("\t", "|") == "1|2|1"
 
 
-async def test_two_databases_are_made_one_by_one(clients: list[Client]) -> None:
+async def test_two_databases_are_made_one_by_one(client: Client, second_client: Client) -> None:
+    clients = [client, second_client]
     shards = ("--shards", "4", "--databases", "2")
-    for number, client in enumerate(clients, 1):
-        client.run(orderway("schema", "--dialect", client.dialect, *shards, "--database", str(number)).stdout)
+    for number, each in enumerate(clients, 1):
+        each.run(orderway("schema", "--dialect", each.dialect, *shards, "--database", str(number)).stdout)
 
-    ports = ports_for([client.url for client in clients], shards=4, create=False)
+    ports = ports_for([each.url for each in clients], shards=4, create=False)
     await sell_to(App(ports), [f"user-{number}" for number in range(12)])
 
     counts = [
-        sum(int(client.run(f"SELECT count(*) FROM ow_orders_{shard}")) for shard in own)
-        for client, own in zip(clients, ((0, 1), (2, 3)), strict=True)
+        sum(int(each.run(f"SELECT count(*) FROM ow_orders_{shard}")) for shard in own)
+        for each, own in zip(clients, ((0, 1), (2, 3)), strict=True)
     ]
     assert sum(counts) == 12
     assert all(counts)

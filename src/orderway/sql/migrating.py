@@ -17,7 +17,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
-from alembic.util import CommandError
+from alembic.script.revision import RevisionError
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect
 
 from orderway.errors import ConfigError, SchemaTooNew
@@ -239,7 +239,7 @@ def _waiting(connection: Connection, order: _Order) -> list[Script]:
     directory = ScriptDirectory.from_config(_config(order))
     try:
         return [*directory.iterate_revisions("head", current or "base")][::-1]
-    except CommandError as error:
+    except RevisionError as error:
         raise SchemaTooNew(
             f"{order.where} has taken step {current}, which this package does not know (it knows up to"
             f" {directory.get_current_head()}): a newer orderway changed it, and must be used to go on"

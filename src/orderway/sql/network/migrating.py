@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -63,7 +63,11 @@ class NetworkPlace:
                 raise Unavailable(
                     f"{self.where}: somebody else is making or changing its tables, nothing was done: {error}"
                 ) from error
-            return await self._run(work)
+            try:
+                return await self._run(work)
+            finally:
+                with suppress(Failed):  # then the lock has gone with its session
+                    await link.unlock(SCHEMA_LOCK)
 
     @asynccontextmanager
     async def _link(self) -> AsyncIterator[Link]:
