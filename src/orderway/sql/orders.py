@@ -20,7 +20,7 @@ from orderway.sql.operations import Claim, Create, Hint, Hold, Operation, Postpo
 from orderway.sql.refusals import exists, not_found, refused_value, state_error
 from orderway.sql.rows import entry_row, insert_row, leg_row, orders_of, update_row
 from orderway.sql.shards import ShardMap
-from orderway.sql.steps import Mismatch, Own, Read, Refused, Steps
+from orderway.sql.steps import SETTLE, Mismatch, Own, Read, Refused, Steps
 
 __all__ = ["OrderWrites", "run_statement"]
 
@@ -75,6 +75,8 @@ class OrderWrites:
                     for leg in change.order.legs
                 ],
             )
+        if any(operation.change.statements for operation in operations):
+            yield SETTLE  # what is wrong with the rows must not look like a fault of the user's statements
         for operation in operations:
             for statement in operation.change.statements:
                 yield from run_statement(statement)
@@ -249,6 +251,7 @@ def run_statement(statement: Statement) -> Steps[None]:
         DeliveryFailed: it touched another number of rows than expected, or failed.
     """
     check_statement(statement.sql)
+    yield SETTLE  # what goes wrong from here on is the statement's own fault
     try:
         touched = yield Own(statement.sql, statement.parameters)
     except Refused as error:
