@@ -18,11 +18,15 @@ from bench.contestants import CONTESTANTS
 from bench.drive import GC_THRESHOLD, loop_name
 from bench.plan import BASELINE, CROWD, RAW_COMMITS, Plan, Point
 from bench.sample import Reading, spread
+from bench.servers.tables import Grid, grids
 from bench.targets import Verdict, ratios
 
 __all__ = ["as_json", "machine", "print_report"]
 
-PACKAGES = ("orderway", "sqlalchemy", "anyio", "uvloop")
+PACKAGES = (
+    *("orderway", "sqlalchemy", "anyio", "uvloop"),
+    *("asyncmy", "asyncpg", "redis", "hiredis", "dbos", "procrastinate"),
+)
 FIGURES = ("orders_per_s", "p50_ms", "p99_ms", "cpu_us")
 
 
@@ -69,6 +73,8 @@ def print_report(console: Console, report: Mapping[str, Any], verdicts: Sequence
         _print_rows(console, "Memory of a sweeping process (MB, resident)", report["memory"])
     if "hotspots" in report:
         _print_hotspots(console, report["hotspots"])
+    for grid in grids(report):
+        _print_grid(console, grid)
     for verdict in verdicts:
         words, colour = ("reached", "green") if verdict.reached else ("not reached", "red")
         sign = "<=" if verdict.at_most else ">="
@@ -85,6 +91,7 @@ def _print_machine(console: Console, report: Mapping[str, Any]) -> None:
     console.print(
         f"Python {machine['python']}, SQLite {machine['sqlite']} (WAL, synchronous=FULL), {packages}\n"
         f"event loop {machine['event_loop']}, {machine['cores']} cores, {machine['system']}\n"
+        f"{''.join(f'{version}; ' for version in report.get('kinds', {}).values())}"
         f"load before {machine['load_1_5_15_min']}, after {report['load_after']}",
         highlight=False,
     )
@@ -142,6 +149,16 @@ def _print_rows(console: Console, title: str, rows: Sequence[Mapping[str, Any]])
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(*(f"{value:,}" for value in row.values()))
+    console.print(table)
+
+
+def _print_grid(console: Console, grid: Grid) -> None:
+    console.print(f"\n{grid.title}")
+    table = Table()
+    for number, heading in enumerate(grid.headings):
+        table.add_column(heading, justify="left" if number < grid.texts else "right")
+    for row in grid.rows:
+        table.add_row(*row)
     console.print(table)
 
 

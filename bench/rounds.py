@@ -26,6 +26,7 @@ __all__ = ["audit", "in_processes", "make_template", "measure"]
 
 T = TypeVar("T")
 START_WITHIN_S = 60
+IMPORTED = ["bench.rounds", "bench.servers.rounds"]
 PURSES = (Money.of("99999999.00", PRICE.currency), Money(9_999_999_900, POINTS))
 
 
@@ -99,7 +100,9 @@ def in_processes(task: Callable[[Callable[[], None]], T], processes: int = 1) ->
     Raises:
         RuntimeError: one of them failed; its traceback is in the message.
     """
-    context = multiprocessing.get_context("spawn")
+    # Each is forked from one that has done nothing but import: as fresh as a spawned one, and a second faster.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED)
     barrier = context.Barrier(processes)
     started: list[tuple[Any, Connection]] = []
     try:

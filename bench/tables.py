@@ -23,8 +23,8 @@ NOT_MEASURED = "not measured yet"
 ROOT = Path(__file__).parents[1]
 
 
-def write_tables(report: Mapping[str, Any], page: Path) -> None:
-    """Put the tables of this report in their place on the page.
+def write_tables(page: Path, text: str) -> None:
+    """Put these tables in their place on the page.
 
     Raises:
         ValueError: the page has no such place.
@@ -33,7 +33,7 @@ def write_tables(report: Mapping[str, Any], page: Path) -> None:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"{page} has no {BEGIN} followed by {END}: put the two lines where the tables shall be")
-    page.write_text(f"{before}{BEGIN}\n\n{tables(report)}\n{END}{after}")
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
 
 
 def tables(report: Mapping[str, Any]) -> str:
@@ -77,4 +77,4 @@ def _with(step: str, names: Sequence[str], commits: Mapping[str, Mapping[str, An
 
 if __name__ == "__main__":
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "results" / "latest.json"
-    write_tables(json.loads(path.read_text()), ROOT / "docs" / "evidence.md")
+    write_tables(ROOT / "docs" / "evidence.md", tables(json.loads(path.read_text())))

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Dialect
@@ -59,6 +59,12 @@ class SqliteFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @classmethod
+    @contextmanager
+    def in_folder(cls, folder: Path) -> Iterator[Self]:
+        """Nothing is to be started."""
+        yield cls(folder)
+
     def new_database(self) -> str:
         """A file that is not there yet."""
         return f"sqlite:///{self._folder / secrets.token_hex(6)}.db"
@@ -78,27 +84,38 @@ class Kind:
         start: starts a private server; in a folder that was made for it.
         connect: a plain connection.
         dialect: SQLAlchemy's, to print statements for it.
+        version: a query for it.
         tidy: what an administrator's server does by itself after many rows were added; ``{table}`` is one of them.
     """
 
     start: Callable[[Path], AbstractContextManager[Databases]]
     connect: Callable[[str], Awaitable[Plain]]
     dialect: Dialect
+    version: str
     tidy: str
 
 
-@contextmanager
-def _files(folder: Path) -> Iterator[SqliteFiles]:
-    yield SqliteFiles(folder)
-
-
 KINDS = {
-    "sqlite": Kind(_files, connect_sqlite, sqlite.dialect(), "ANALYZE {table}"),
+    "sqlite": Kind(
+        start=SqliteFiles.in_folder,
+        connect=connect_sqlite,
+        dialect=sqlite.dialect(),
+        version="SELECT 'SQLite ' || sqlite_version()",
+        tidy="ANALYZE {table}",
+    ),
     "mariadb": Kind(
-        lambda _: MariadbServer(MARIADB), connect_mysql, mysql.dialect(is_mariadb=True), "ANALYZE TABLE {table}"
+        start=lambda _: MariadbServer(MARIADB),
+        connect=connect_mysql,
+        dialect=mysql.dialect(is_mariadb=True),
+        version="SELECT concat('MariaDB ', version())",
+        tidy="ANALYZE TABLE {table}",
     ),
     "postgresql": Kind(
-        lambda _: PostgresqlServer(POSTGRESQL), connect_postgresql, postgresql.dialect(), "VACUUM ANALYZE {table}"
+        start=lambda _: PostgresqlServer(POSTGRESQL),
+        connect=connect_postgresql,
+        dialect=postgresql.dialect(),
+        version="SELECT split_part(version(), ' (', 1)",
+        tidy="VACUUM ANALYZE {table}",
     ),
 }
 
@@ -134,15 +151,15 @@ def running(kinds: Sequence[str], parent: Path | None = None) -> Iterator[Runnin
         temporary = tempfile.TemporaryDirectory(dir=parent or BEST_ON_DISK, prefix="orderway-bench-")
         folder = Path(stack.enter_context(temporary))
         folder.chmod(0o711)
-        stack.enter_context(_temporary_files_in(folder))
-        databases = {kind: stack.enter_context(KINDS[kind].start(folder)) for kind in kinds}
-        redis = stack.enter_context(RedisServer(durable=False))
+        with _temporary_files_in(folder):
+            databases = {kind: stack.enter_context(KINDS[kind].start(folder)) for kind in kinds}
+            redis = stack.enter_context(RedisServer(durable=False))
         yield Running(databases, redis.url, folder)
 
 
 @contextmanager
 def _temporary_files_in(folder: Path) -> Iterator[None]:
-    """The servers ask the standard library for their folders."""
+    """The servers ask the standard library for their folders when they are started."""
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
         yield

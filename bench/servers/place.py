@@ -61,6 +61,7 @@ class Contestant:
         kinds: the databases that it is measured on.
         most_callers: it is not measured with more.
         most_processes: it is not measured in more.
+        windows: it is so slow that its windows are so many times as long.
         slow_to_prepare: it keeps its database from round to round.
     """
 
@@ -69,6 +70,7 @@ class Contestant:
     kinds: tuple[str, ...]
     most_callers: int = 1024
     most_processes: int = 2
+    windows: int = 1
     slow_to_prepare: bool = False
 
     @property
@@ -94,6 +96,7 @@ CONTESTANTS = {
         ("postgresql",),
         most_callers=64,
         most_processes=1,
+        windows=6,
         slow_to_prepare=True,
     ),
     PROCRASTINATE: Contestant(

@@ -16,6 +16,10 @@ from bench.servers.place import Carry, Place
 
 __all__ = ["count_finished", "opened", "prepare"]
 
+POLL_S = 1.0
+ANSWERS = 3
+"""So many jobs until it is sure that the worker is told of new ones: what came before it listened waits for a poll."""
+
 
 async def prepare(place: Place) -> None:
     """The original's tables and its own."""
@@ -40,11 +44,14 @@ async def opened(place: Place) -> AsyncIterator[Carry]:
         finally:
             sessions.put_nowait(plain)
 
+    @app.task(name="answer")
+    async def answer(oid: str) -> None:
+        waiting.pop(oid).set_result(None)
+
     @app.task(name="deliver")
     async def deliver(oid: str, uid: str) -> None:
         await run(update(shard_of(uid)), EXTEND, oid, uid)
-        if oid in waiting:
-            waiting.pop(oid).set_result(None)
+        waiting.pop(oid).set_result(None)
 
     async def carry(uid: str) -> None:
         oid = uuid.uuid4().hex
@@ -59,8 +66,17 @@ async def opened(place: Place) -> AsyncIterator[Carry]:
             stack.push_async_callback(plain.close)
             sessions.put_nowait(plain)
         await stack.enter_async_context(app.open_async())
-        worker = asyncio.create_task(app.run_worker_async(concurrency=place.pool, install_signal_handlers=False))
-        stack.push_async_callback(_stop, worker)
+        worker = app.run_worker_async(
+            concurrency=place.pool,
+            install_signal_handlers=False,
+            fetch_job_polling_interval=POLL_S,
+        )
+        stack.push_async_callback(_stop, asyncio.create_task(worker))
+        for _ in range(ANSWERS):
+            oid = uuid.uuid4().hex
+            answered = waiting[oid] = asyncio.get_running_loop().create_future()
+            await answer.defer_async(oid=oid)
+            await answered
         yield carry
 
 

@@ -103,7 +103,8 @@ def measure(point: Point, plan: Plan, pool: int, places: Places) -> Reading:
     place = places.take(point, pool)
     try:
         before = asyncio.run(working.count_finished(place))
-        task = partial(_measure, point, place, plan.warm_up_s, plan.window_s)
+        windows = CONTESTANTS[point.contestant].windows
+        task = partial(_measure, point, place, plan.warm_up_s * windows, plan.window_s * windows)
         samples = in_processes(task, point.processes)
         found = asyncio.run(working.count_finished(place)) - before
     finally:
