@@ -6,12 +6,14 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     ColumnElement,
     Integer,
     Select,
     bindparam,
     case,
+    cast,
     func,
     literal,
     null,
@@ -123,10 +125,11 @@ def counts_select(tables: ShardTables, now_us: int) -> CompoundSelect[Any]:
     """
     column = tables.orders.c
     count = func.count()
-    total = select(literal("total"), null(), count, null()).select_from(tables.orders)
-    forwarding = select(literal("status"), literal(1), count, null()).where(text("status = 1"))
+    nothing = cast(null(), BigInteger)  # else some databases take it for a text
+    total = select(literal("total"), nothing, count, nothing).select_from(tables.orders)
+    forwarding = select(literal("status"), literal(1), count, nothing).where(text("status = 1"))
     other = (
-        select(literal("status"), column.status, count, null())
+        select(literal("status"), column.status, count, nothing)
         .where(text("status <> 1 AND status <> 2"))
         .group_by(column.status)
     )

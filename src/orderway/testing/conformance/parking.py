@@ -19,7 +19,7 @@ __all__ = ["ParkingConformance"]
 
 ROUNDS = 50
 PROCESS_ROUNDS = 20
-HOSTILE = ["'; DROP TABLE ow_parked; --", "é'🧾\"\\", "%_[a-z]*", " R-1 ", "r-1", "R-1", "\n\t", "店铺", "", "a\x00b"]
+HOSTILE = ["'; DROP TABLE ow_parked; --", "é'🧾\"\\", "%_[a-z]*", " R-1 ", "r-1", "R-1", "\n\t", "店铺", "", "a\x01b"]
 LONGEST = {"channel": 32, "reference": 128, "order_id": 128, "key": 128, "uid": 128, "currency": 16}
 
 

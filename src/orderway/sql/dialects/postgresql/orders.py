@@ -1,0 +1,180 @@
+"""The hot statements over orders, written by hand: one for many rows.
+
+All of them run at READ COMMITTED. A statement that finds a row changed by a transaction that ended meanwhile looks at
+its condition again, with the row as it is now; rows are locked in the order of their ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import itemgetter
+
+from sqlalchemy import MetaData
+
+from orderway.sql.dialect import Rows
+from orderway.sql.dialects.postgresql.arrays import FENCE, Fenced, columns_of, types_of, unnest
+from orderway.sql.rows import ENTRY_COLUMNS, INSERT_COLUMNS, LEG_COLUMNS, ORDER_COLUMNS, UPDATE_COLUMNS
+from orderway.sql.steps import Read, Steps, Write, first_value
+from orderway.sql.tables import ShardTables, shard_tables
+
+__all__ = ["OrderStatements"]
+
+_LEGS = ("order_id", *LEG_COLUMNS)
+_FIXED_IN_A_LEG = ("number", "channel", "currency", "holds")
+_RECORD = ("id", "expected", "guard", "keeps", "holder")
+_RECORD_TYPES = ("text", "bigint", "bigint", "boolean", "bigint")
+# As committed when the statement began: whoever must not be mistaken for dead has joined before.
+_FREE = "(o.holder IS NULL OR o.holder = {0} OR o.holder NOT IN (SELECT incarnation FROM ow_workers))"
+
+
+class OrderStatements:
+    """The statements over one shard's orders, legs and journal."""
+
+    def __init__(self, shard: int) -> None:
+        tables = shard_tables(MetaData(), shard)
+        orders, legs, journal = tables.orders.name, tables.legs.name, tables.journal.name
+        self._create = [_create(tables, with_legs) for with_legs in (False, True)]
+        self._record = [_record(tables, with_legs) for with_legs in (False, True)]
+        columns = ", ".join([f"o.{name}" for name in ORDER_COLUMNS] + [f"l.{name}" for name in LEG_COLUMNS])
+        # One statement, hence one snapshot: an order and its legs as of the same moment.
+        self._orders = (
+            f"SELECT {columns} FROM unnest($1::text[]) AS v(id) JOIN {orders} AS o ON o.id = v.id"
+            f" LEFT JOIN {legs} AS l ON l.order_id = o.id ORDER BY o.id, l.number"
+        )
+        self._states = f"SELECT id, version, holder FROM {orders} WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
+        self._hold = (
+            f"UPDATE {orders} AS o SET holder = v.holder, due_at_us = v.due_at_us"
+            f" FROM {unnest(1, ('text', 'bigint', 'bigint'), ('id', 'holder', 'due_at_us'))}"
+            # In a final stage, too, something is due while money of it is on its way back.
+            f" WHERE o.id = v.id AND o.due_at_us IS NOT NULL AND {_FREE.format('v.holder')}"
+        )
+        self._due = (
+            f"SELECT o.due_at_us, o.id FROM {orders} AS o WHERE o.type = $1 AND o.due_at_us <= $2"
+            f" AND {_FREE.format('$3')} ORDER BY o.due_at_us LIMIT $4"
+        )
+        postponed = ("id", "version", "holder", "due_at_us", "attempts", "last_error")
+        types = ("text", "bigint", "bigint", "bigint", "integer", "text")
+        self._postpone = (
+            f"UPDATE {orders} AS o SET holder = NULL, due_at_us = v.due_at_us, attempts = v.attempts,"
+            f" last_error = v.last_error FROM {unnest(1, types, postponed)}"
+            " WHERE o.id = v.id AND o.version = v.version AND o.holder = v.holder RETURNING o.id"
+        )
+        self._hint = (
+            f"UPDATE {orders} AS o SET due_at_us = least(o.due_at_us, v.now_us)"
+            f" FROM {unnest(1, ('text', 'bigint'), ('id', 'now_us'))}"
+            " WHERE o.id = v.id AND o.due_at_us IS NOT NULL RETURNING o.id"
+        )
+        self._write_id = f"SELECT write_id FROM {journal} WHERE order_id = $1 AND version = $2"
+
+    def create(self, orders: Rows, entries: Rows, legs: Rows) -> Steps[None]:
+        """Insert orders, first entries and legs, in one statement."""
+        values = [
+            *columns_of(sorted(orders, key=itemgetter(0)), len(INSERT_COLUMNS)),
+            *columns_of(entries, len(ENTRY_COLUMNS)),
+            *(columns_of(legs, len(_LEGS)) if legs else ()),
+        ]
+        yield Fenced(self._create[bool(legs)], values, len(orders))
+
+    def record(self, orders: Rows, entries: Rows, legs: Rows) -> Steps[None]:
+        """Update orders, append entries, write legs, in one statement: all of it, or nothing."""
+        values = [
+            *columns_of(orders, len(_RECORD) + len(UPDATE_COLUMNS)),
+            *columns_of(entries, len(ENTRY_COLUMNS)),
+            *(columns_of(legs, len(_LEGS)) if legs else ()),
+            len(orders),
+        ]
+        yield Fenced(self._record[bool(legs)], values, len(orders))
+
+    def orders(self, ids: Sequence[str]) -> Steps[Rows]:
+        """Those of the orders that exist, joined to their legs."""
+        rows: Rows = yield Read(self._orders, (ids,))
+        return rows
+
+    def states(self, ids: Sequence[str]) -> Steps[Rows]:
+        """Id, version and holder of those that exist, locked until the end."""
+        rows: Rows = yield Read(self._states, (ids,))
+        return rows
+
+    def hold(self, rows: Rows) -> Steps[None]:
+        """Take hold where something is due and nobody alive has it.
+
+        Locked first: the second statement sees everybody who had joined when the lock was granted.
+        """
+        yield Read(self._states, (sorted(row[0] for row in rows),))
+        yield Write(self._hold, columns_of(rows, 3))
+
+    def due(self, order_type: int, now_us: int, holder: int, limit: int) -> Read:
+        """What this holder may claim of this type, the longest due first."""
+        return Read(self._due, (order_type, now_us, holder, limit))
+
+    def claim(self, order_type: int, now_us: int, holder: int, limit: int) -> Steps[Rows]:
+        """As ``due``, locked, without what others are just working on."""
+        rows: Rows = yield Read(f"{self._due} FOR UPDATE OF o SKIP LOCKED", (order_type, now_us, holder, limit))
+        return rows
+
+    def postpone(self, rows: Rows) -> Steps[set[str]]:
+        """Let go of orders; the ids where version and holder still matched."""
+        found: Rows = yield Read(self._postpone, columns_of(sorted(rows, key=itemgetter(0)), 6))
+        return {row[0] for row in found}
+
+    def hint(self, rows: Rows) -> Steps[set[str]]:
+        """Make orders due now; the ids where something was due."""
+        found: Rows = yield Read(self._hint, columns_of(sorted(rows), 2))  # of two hints for one order the earlier
+        return {row[0] for row in found}
+
+    def write_id(self, order_id: str, version: int) -> Steps[str | None]:
+        """The ``write_id`` of this entry of the journal, if it is there."""
+        return first_value(Read(self._write_id, (order_id, version)))
+
+
+def _create(tables: ShardTables, with_legs: bool) -> str:
+    """Parameters: the epoch, then the columns of orders, entries and legs."""
+    order_types = types_of(tables.orders, INSERT_COLUMNS)
+    entries_at = 2 + len(order_types)
+    return (
+        f"WITH {FENCE}, o AS ("
+        f"INSERT INTO {tables.orders.name} ({', '.join(INSERT_COLUMNS)})"
+        f" SELECT v.* FROM fence, {unnest(2, order_types, INSERT_COLUMNS)} RETURNING 1)"
+        f"{_entries_and_legs(tables, entries_at, 'fence', with_legs)}"
+        " SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM o)"
+    )
+
+
+def _record(tables: ShardTables, with_legs: bool) -> str:
+    """Parameters: the epoch, then the columns of orders, entries and legs, then how many rows must match.
+
+    The rows are locked, then counted; where one is missing, nothing is written.
+    """
+    names = (*_RECORD, *(f"new_{name}" for name in UPDATE_COLUMNS))
+    types = (*_RECORD_TYPES, *types_of(tables.orders, UPDATE_COLUMNS))
+    entries_at = 2 + len(names)
+    last = entries_at + len(ENTRY_COLUMNS) + (len(_LEGS) if with_legs else 0)
+    fresh = ", ".join(f"{name} = v.new_{name}" for name in UPDATE_COLUMNS)
+    orders = tables.orders.name
+    matches = "o.id = v.id AND o.version = v.expected AND (v.guard IS NULL OR o.holder = v.guard)"
+    return (
+        f"WITH {FENCE}, v AS MATERIALIZED (SELECT * FROM {unnest(2, types, names)}), locked AS MATERIALIZED ("
+        f"SELECT o.id FROM fence, v JOIN {orders} AS o ON {matches} ORDER BY o.id FOR UPDATE OF o),"
+        f" whole AS MATERIALIZED (SELECT 1 FROM locked HAVING count(*) = ${last}::bigint), u AS ("
+        f"UPDATE {orders} AS o SET {fresh}, holder = CASE WHEN v.keeps THEN o.holder ELSE v.holder END"
+        f" FROM whole, v WHERE {matches} RETURNING 1)"
+        f"{_entries_and_legs(tables, entries_at, 'whole', with_legs)}"
+        " SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM u)"
+    )
+
+
+def _entries_and_legs(tables: ShardTables, first: int, gate: str, with_legs: bool) -> str:
+    """Further parts of a statement, done only if ``gate`` has its one row."""
+    entries = (
+        f", j AS (INSERT INTO {tables.journal.name} ({', '.join(ENTRY_COLUMNS)})"
+        f" SELECT e.* FROM {gate}, {unnest(first, types_of(tables.journal, ENTRY_COLUMNS), ENTRY_COLUMNS, 'e')})"
+    )
+    if not with_legs:
+        return entries
+    fresh = ", ".join(f"{name} = excluded.{name}" for name in LEG_COLUMNS if name not in _FIXED_IN_A_LEG)
+    at = first + len(ENTRY_COLUMNS)
+    return entries + (
+        f", l AS (INSERT INTO {tables.legs.name} ({', '.join(_LEGS)})"
+        f" SELECT g.* FROM {gate}, {unnest(at, types_of(tables.legs, _LEGS), _LEGS, 'g')}"
+        f" ON CONFLICT (order_id, number) DO UPDATE SET {fresh})"
+    )

@@ -1,0 +1,105 @@
+"""How a PostgreSQL server is reached: the URL, and what every session begins with."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from orderway.errors import ConfigError
+from orderway.sql.dialects.postgresql.dialect import POSTGRESQL
+from orderway.sql.steps import Refused
+
+if TYPE_CHECKING:
+    from orderway.sql.dialects.postgresql.link import PostgresqlLink
+
+__all__ = ["PostgresqlServer"]
+
+_SETTINGS = {
+    "application_name": "orderway",
+    "default_transaction_isolation": "read committed",
+    "timezone": "UTC",
+    # Who waits longer for a row stands in the way of everybody behind: what is locked is refused alone.
+    "lock_timeout": "2s",
+    # Statements are prepared once, often on empty tables: a plan made then must be right for full ones, too.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    # A process that is gone without a word must not keep its locks for hours.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
+_DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+"""Where the server forgets commits in a crash by default. Any other value of the server's own stays as it is."""
+_OLDEST = 12
+
+
+class PostgresqlServer:
+    """A database on a PostgreSQL server; see ``orderway.sql.network.link.Server``.
+
+    Args:
+        url: ``postgresql://user:password@host:port/name``, or ``postgres://``; reserved characters are percent-encoded.
+            Options are the driver's, for instance ``sslmode=verify-full``.
+
+    Raises:
+        ConfigError: the URL is not of this form, or the driver is not installed.
+    """
+
+    dialect = POSTGRESQL
+    find_meta = "SELECT 1 FROM pg_class WHERE oid = to_regclass('ow_meta')"
+
+    def __init__(self, url: str) -> None:
+        try:
+            from orderway.sql.dialects.postgresql import link  # noqa: F401 brings the driver
+        except ModuleNotFoundError as error:
+            raise ConfigError(f"{error.name} is missing: pip install 'orderway[postgresql]'") from error
+        try:
+            parts = urlsplit(url)
+            port = parts.port or 5432
+        except ValueError as error:
+            raise ConfigError(f"a postgresql:// URL has a wrong host or port: {error}") from None
+        database = unquote(parts.path[1:])
+        self.where = f"postgresql://{parts.hostname or 'localhost'}:{port}/{database}"
+        if not database or "/" in database:
+            raise ConfigError(f"{self.where} names no database: postgresql://user:password@host:port/name is the form")
+        self.url = url
+
+    async def connect(self, epoch: int | None) -> PostgresqlLink:
+        """Open a connection; see ``Server.connect``."""
+        import asyncpg
+
+        from orderway.sql.dialects.postgresql.errors import DRIVER_ERRORS, REFUSES_US, translated
+        from orderway.sql.dialects.postgresql.link import PostgresqlLink, lock_key
+
+        name = secrets.token_hex(15)
+        try:
+            connection = await asyncpg.connect(
+                self.url,
+                server_settings=_SETTINGS,
+                statement_cache_size=2048,
+                max_cached_statement_lifetime=0,
+                max_cacheable_statement_size=0,
+            )
+        except REFUSES_US as error:
+            raise ConfigError(f"{self.where} refuses us: {error}") from None
+        except DRIVER_ERRORS as error:
+            problem = translated(error)
+            if isinstance(problem, Refused):
+                raise ConfigError(f"{self.where} cannot be reached as the URL says: {problem}") from None
+            raise problem from error
+        try:
+            await connection.execute(f"{_DURABLE}; SELECT pg_advisory_lock({lock_key(name)})")
+        except DRIVER_ERRORS as error:
+            connection.terminate()
+            raise translated(error) from error
+        version = connection.get_server_version()
+        if version.major < _OLDEST:
+            connection.terminate()
+            raise ConfigError(
+                f"{self.where} is PostgreSQL {version.major}.{version.minor}: {_OLDEST} or later is needed"
+            )
+        return PostgresqlLink(connection, name, epoch)
