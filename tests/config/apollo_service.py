@@ -10,6 +10,7 @@ import json
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
@@ -83,7 +84,7 @@ class ApolloService:
     def _publish(self, namespace: str, configurations: Mapping[str, str], done: threading.Event) -> None:
         number = self._notified.get(namespace, 0) + 1
         self._notified[namespace] = number
-        self._releases[namespace] = (f"release-{namespace}-{number}", configurations)
+        self._releases[namespace] = (uuid.uuid4().hex, configurations)
         self._changed.set()
         self._changed = asyncio.Event()
         done.set()

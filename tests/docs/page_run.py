@@ -19,10 +19,12 @@ from orderway.cli.commands import orderway
 
 __all__ = ["LANGUAGES", "PageRun", "as_shown"]
 
-LANGUAGES = {"python", "console", "sh", "text", "mermaid", "json", "sql"}
-"""Those that a block may name. ``python``, ``console`` and ``sh`` are run; ``text`` after Python is its output."""
+LANGUAGES = {"python", "console", "sh", "text", "mermaid", "json", "sql", "yaml"}
+"""Those that a block may name. ``python``, ``console`` and ``sh`` are run; ``text`` after Python is its output, and
+``yaml`` that names a file is kept as one."""
 
 _FILE = re.compile(r"# ([\w/]+\.py)\n")
+_YAML_FILE = re.compile(r"# (\w+\.yaml)\n")
 _TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 _EXTRAS = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
 
@@ -61,6 +63,8 @@ class PageRun:
                 printed = self._python(block, where)
             elif block.language in {"console", "sh"}:
                 self._console(block, where)
+            elif block.language == "yaml" and (named := _YAML_FILE.match(block.text)):
+                (self._folder / named[1]).write_text(block.text)
         texts = [*self._commands, *(block.text for block in blocks if block.language == "python")]
         uses = re.compile(r"\b(?:python|from|import|--app) (\w+)")
         never = {name.removesuffix(".py") for name in self._files} - set(uses.findall("\n".join(texts)))

@@ -1,4 +1,4 @@
-"""The environment as a source: ``ORDERWAY_WORKER__SWEEP=false`` is ``worker.sweep``."""
+"""The environment as a source: a variable is named as its key, in capitals, with `__` for the dot."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class Given:
     Attributes:
         value: a text or another scalar, None, a list of ``Given``, or a dictionary of names and ``Given``. It may be
             secret, so no repr shows it.
-        where: the place, for people: ``orders.yaml line 3``, ``variable ORDERWAY_SHARDS``.
+        where: the place, for people: ``orders.yaml line 3``, ``argument shards``.
     """
 
     value: Any = field(repr=False)
