@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.engine.interfaces import Dialect as SqlAlchemyDialect
+from sqlalchemy.engine.url import URL
 
 from orderway.sql.dialects.postgresql.common import CommonStatements
 from orderway.sql.dialects.postgresql.orders import OrderStatements
@@ -16,7 +16,7 @@ class PostgresqlDialect:
     """See ``orderway.sql.dialect.Dialect``."""
 
     title = "PostgreSQL"
-    sqlalchemy: SqlAlchemyDialect = PGDialect_asyncpg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+    sqlalchemy: SqlAlchemyDialect = URL.create("postgresql+asyncpg").get_dialect()()
     common = CommonStatements()
 
     def orders(self, shard: int) -> OrderStatements:
