@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from subprocess import PIPE, Popen
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ _PATIENCE_S = 60
 class Place(Protocol):
     """Where it is raced: a ``Backend``, for instance."""
 
-    url: str
+    url: str | Sequence[str]
     shards: int
 
 
