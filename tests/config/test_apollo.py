@@ -13,7 +13,7 @@ import pytest
 from apollo_service import ApolloService
 
 from orderway.config import Apollo, Settings, effective, load_settings
-from orderway.errors import ConfigError, Unavailable
+from orderway.errors import ConfigError, Unavailable, UsageError
 
 SECRET = "s3cret/access+key"
 DATABASE = "postgresql://shop:hunter2@db/orders"
@@ -197,11 +197,19 @@ def test_a_start_from_the_copy_follows_the_service_once_it_is_back(tmp_path: Pat
             assert told.shards == 4
 
 
-def test_a_wrong_address_is_told_without_its_password() -> None:
-    with pytest.raises(ConfigError, match=r"apollo\.url is \*\*\*: http://host:8080 is its form") as caught:
-        Apollo("ftp://user:hunter2@apollo", "shop")
+@pytest.mark.parametrize("url", ["ftp://user:hunter2@apollo", "http://user:hunter2@apollo", "apollo:8080"])
+def test_a_wrong_address_is_told_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"apollo\.url is .*\*\*\*") as caught:
+        Apollo(url, "shop")
     assert "hunter2" not in str(caught.value)
-    assert "hunter2" not in repr(Apollo("http://user:hunter2@apollo", "shop"))
+
+
+def test_a_watch_has_settings_only_inside(service: ApolloService) -> None:
+    watch = Apollo(service.url, "shop").watch(Changes(), environ={})
+    with pytest.raises(UsageError, match="nothing is watched yet"):
+        _ = watch.settings
+    with pytest.raises(ConfigError, match="shards is 0"), Apollo(service.url, "shop").watch(Changes(), shards=0):
+        pass
 
 
 def test_a_file_and_apollo_are_one_too_many(tmp_path: Path) -> None:

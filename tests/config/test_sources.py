@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+import orderway.blocking
 from orderway import App
 from orderway.config import Settings, effective, load_settings
 from orderway.config.environment import variable_of
@@ -61,6 +62,12 @@ async def test_an_app_takes_its_arguments(tmp_path: Path) -> None:
     settings = load_settings(environ={}, databases=f"sqlite:///{tmp_path}/orders.db", shards=2, wallets=["points"])
     async with App(**settings.app_arguments()) as app:
         assert set(app.channels) == {"points"}
+
+
+def test_an_app_takes_several_databases(tmp_path: Path) -> None:
+    urls = [f"sqlite:///{tmp_path}/{name}.db" for name in "ab"]
+    with orderway.blocking.App(**load_settings(environ={}, databases=urls).app_arguments()):
+        assert sorted(file.name for file in tmp_path.glob("*.db")) == ["a.db", "b.db"]
 
 
 def test_the_defaults_are_those_of_the_app_and_of_redis() -> None:
@@ -148,8 +155,9 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         (f"databases: {URL}\nshards: [1]\n", "line 2: shards is a list: a whole number is allowed"),
         (f"databases: {URL}\nsweep: no\n", "line 2: there is no key sweep; did you mean worker.sweep?"),
         (f"databases: {URL}\nworker.sweep: no\n", "line 2: there is no key worker.sweep; did you mean worker.sweep?"),
+        (f"databases: {URL}\nframe: {{}}\n", "line 2: there is no key frame"),
         (f"databases: {URL}\nworker: no\n", "line 2: worker is a section; its keys stand below it"),
-        (f"databases: {URL}\nworker: {{beat_every_s: 2}}\n", "worker.dead_after_s is 3: at least twice"),
+        (f"databases: {URL}\nworker: {{beat_every_s: 2}}\n", "line 2: worker.dead_after_s is 3: at least twice"),
         (f"databases: {URL}\nworker: {{beat_every_s: .nan}}\n", "line 2: worker.beat_every_s is '.nan': a number is"),
         (f"databases: {URL}\nworker: {{beat_every_s: nan}}\n", "line 2: worker.beat_every_s is 'nan': a number is"),
         (f"databases: {URL}\nredis: {{lock_expire_s: 0}}\n", "line 2: redis.lock_expire_s is 0.0: 0.1 to 86,400 are"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from orderway.config.given import Given, Problem
 from orderway.config.load import settings_of
 from orderway.config.secret_url import mask
 from orderway.config.settings import Settings
-from orderway.errors import ConfigError, Unavailable
+from orderway.errors import ConfigError, Unavailable, UsageError
 
 if TYPE_CHECKING:
     import papollo
@@ -68,6 +69,10 @@ class Apollo:
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
             raise ConfigError(f"apollo.url is {mask(self.url)}: http://host:8080 is its form")
+        if "@" in self.url:  # the HTTP client logs the URLs that it asks
+            raise ConfigError(
+                f"apollo.url is {mask(self.url)}: a password has no place in it, an access key is `secret`"
+            )
         if not self.app_id or not self.namespaces:
             raise ConfigError("Apollo needs an app_id and at least one namespace")
 
@@ -138,13 +143,7 @@ class Apollo:
 
 
 class SettingsWatch:
-    """The settings as Apollo has them, from ``with`` to the end of its block. Made by ``Apollo.watch``.
-
-    Attributes:
-        settings: the last good ones.
-    """
-
-    settings: Settings
+    """The settings as Apollo has them, from ``with`` to the end of its block. Made by ``Apollo.watch``."""
 
     def __init__(
         self, apollo: Apollo, on_change: OnChange, environ: Mapping[str, str], overrides: Mapping[str, Any]
@@ -154,15 +153,30 @@ class SettingsWatch:
         self._environ = environ
         self._overrides = overrides
         self._client: papollo.Apollo
+        self._settings: Settings | None = None
+        self._one_at_a_time = threading.Lock()
+
+    @property
+    def settings(self) -> Settings:
+        """The last good ones.
+
+        Raises:
+            UsageError: outside of ``with``, before there were any.
+        """
+        if self._settings is None:
+            raise UsageError("nothing is watched yet: use `with apollo.watch(...) as watch:`")
+        return self._settings
 
     def __enter__(self) -> Self:
         self._client = self._apollo._client(watch=True)
         try:
-            self.settings = self._load()
+            with self._one_at_a_time:
+                # Listening begins first: a release between the two would be missed.
+                self._client.add_listener(self._changed)
+                self._settings = self._load()
         except BaseException:
             self._client.close()
             raise
-        self._client.add_listener(self._changed)
         return self
 
     def __exit__(
@@ -175,12 +189,15 @@ class SettingsWatch:
         return settings_of(documents, environ=self._environ, overrides=self._overrides)
 
     def _changed(self, namespace: str, _old: Mapping[str, str], _new: Mapping[str, str]) -> None:
-        try:
-            settings = self._load()
-        except ConfigError as error:
-            logger.error("a release of %s in Apollo is refused, the last good settings stay: %s", namespace, error)
-            self._on_change(error)
-            return
-        if settings.model_dump() != self.settings.model_dump():
-            self.settings = settings
-            self._on_change(settings)
+        with self._one_at_a_time:
+            if self._settings is None:
+                return  # whoever wanted to watch was told why there are none
+            try:
+                settings = self._load()
+            except ConfigError as error:
+                logger.error("a release of %s in Apollo is refused, the last good settings stay: %s", namespace, error)
+                self._on_change(error)
+                return
+            if settings.model_dump() != self._settings.model_dump():
+                self._settings = settings
+                self._on_change(settings)

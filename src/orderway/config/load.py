@@ -83,15 +83,13 @@ class _Merged:
 
     def add_documents(self, trees: list[Given]) -> None:
         """Add what files or namespaces give; the original's sections may be spread over several."""
-        sections: dict[str, Given] = {}
+        sections = {
+            name.lower(): given for tree in trees for name, given in tree.value.items() if _is_of_original(name)
+        }
+        beside = original.NOT_OURS if sections else ()
         for tree in trees:
-            own = {}
-            for name, given in tree.value.items():
-                if name.lower() in original.SECTIONS:
-                    sections[name.lower()] = given
-                elif name.lower() not in original.NOT_OURS:
-                    own[name] = given
-            self.add(own, also=original.SECTIONS)
+            own = {name: given for name, given in tree.value.items() if not _is_of_original(name)}
+            self.add({name: own[name] for name in own if name.lower() not in beside}, also=original.SECTIONS)
         if sections:
             self._add_original(original.translate(sections))
 
@@ -141,6 +139,10 @@ class _Merged:
             how = f"give at least one URL as `databases` in a file, or as the variable {variable_of('databases')}"
             self.missing.setdefault("databases", Problem("", f"databases is missing: {how}"))
         self.problems += [problem for key, problem in self.missing.items() if key not in self.keys]
+
+
+def _is_of_original(name: str) -> bool:
+    return name.lower() in original.SECTIONS
 
 
 def _read_file(path: Path) -> tuple[Given, list[Problem]]:

@@ -58,25 +58,15 @@ def translate(sections: Mapping[str, Given]) -> Translation:
     done = Translation()
     order = _read(done, "order", sections.get("order"), ORDER)
     _order(done, order)
-    components, services = sections.get("components"), sections.get("services")
+    components = sections.get("components")
     _sqlx(done, order, _part(done, "components", components, "sqlx"))
     _redis(done, order, _part(done, "components", components, "redis"))
-    for path, part, keys, named in (
-        (
-            "components.pulsar-producer",
-            _part(done, "components", components, "pulsar-producer"),
-            PULSAR_PRODUCER,
-            "MQProducerName",
-        ),
-        (
-            "services.pulsar-consume",
-            _part(done, "services", services, "pulsar-consume"),
-            PULSAR_CONSUME,
-            "MQConsumeName",
-        ),
-    ):
-        name, _ = _name(order, named)
-        _read(done, f"{path}.{name}", _find(part, name), keys)
+    producers = _part(done, "components", components, "pulsar-producer")
+    producer, _ = _name(order, "MQProducerName")
+    _read(done, f"components.pulsar-producer.{producer}", _find(producers, producer), PULSAR_PRODUCER)
+    consumers = _part(done, "services", sections.get("services"), "pulsar-consume")
+    consumer, _ = _name(order, "MQConsumeName")
+    _read(done, f"services.pulsar-consume.{consumer}", _find(consumers, consumer), PULSAR_CONSUME)
     return done
 
 

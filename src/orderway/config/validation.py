@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from orderway.config.given import Given, Problem
-from orderway.config.secret_url import HIDDEN, mask
+from orderway.config.secret_url import mask
 from orderway.config.settings import SECTIONS, Settings
 
 __all__ = ["validate"]
@@ -63,7 +64,9 @@ def _problem(detail: Mapping[str, Any], keys: Mapping[str, Given]) -> Problem:
     key = ".".join(str(part) for part in location[:depth])
     indices = location[depth:]
     text = _text(key, indices, detail)
-    given = keys.get(text.partition(" ")[0].rstrip(":")) if key in SECTIONS or not key else keys.get(key)
+    # What several keys come to stands where the first of them was given that the text names.
+    named = re.findall(r"[a-z_]+(?:\.[a-z_]+)?", text) if key in SECTIONS or not key else [key]
+    given = next((keys[name] for name in named if name in keys), None)
     for index in indices:
         if given is not None and isinstance(given.value, list) and isinstance(index, int) and index < len(given.value):
             given = given.value[index]
@@ -83,15 +86,9 @@ def _text(key: str, indices: tuple[Any, ...], detail: Mapping[str, Any]) -> str:
 
 
 def _shown(key: str, value: Any) -> str:
-    if isinstance(value, str) and (key in _SECRET or "://" in value or "@" in value):
-        return mask(value)
-    if key in _SECRET or isinstance(value, (dict, list, tuple)):
-        return (
-            HIDDEN
-            if not isinstance(value, (dict, list, tuple))
-            else "a list"
-            if not isinstance(value, dict)
-            else "a section"
-        )
+    if isinstance(value, (dict, list, tuple)):
+        return "a section" if isinstance(value, dict) else "a list"
+    if key in _SECRET or (isinstance(value, str) and ("://" in value or "@" in value)):  # it may be at the wrong key
+        return mask(str(value))
     shown = repr(value)
     return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
