@@ -17,6 +17,8 @@ from orderway.adapters import open_ports, places_for
 from orderway.errors import ConfigError, SchemaTooNew
 from orderway.sql.migrating import Migrated, migrate
 
+pytestmark = pytest.mark.slow
+
 STEPS = Path(__file__).parent / "steps"
 
 
@@ -118,6 +120,17 @@ async def test_what_was_ended_half_way_goes_on(client: Client) -> None:
     assert ("made table ow_orders_1" in made.done) == (first_left == 0)
     assert ("added column gift to ow_orders_1" in stepped.done) == (first_left == 0)
     assert "made table ow_gifts_3" in stepped.done
+
+
+async def test_what_an_app_or_a_script_left_half_made_is_completed(server_client: Client) -> None:
+    script = orderway("schema", "--dialect", server_client.dialect, "--json").stdout
+    statements = [each for each in json.loads(script)["statements"] if each not in {"BEGIN;", "COMMIT;"}]
+    server_client.run("\n".join(statements[:9]))
+    with pytest.raises(ConfigError, match="Run `orderway migrate`"):
+        await made_by_an_app(server_client, 1)
+
+    assert (await migrated(server_client)).is_well
+    await made_by_an_app(server_client, 1)
 
 
 async def test_several_at_once_do_it_once(client: Client) -> None:

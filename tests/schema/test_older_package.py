@@ -23,6 +23,8 @@ from orderway.sql.dialects.sqlite.migrating import SqlitePlace
 from orderway.sql.migrating import Migrated, Phase, migrate
 from orderway.verify import verify
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 STEPS = HERE / "steps"
 

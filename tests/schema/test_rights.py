@@ -17,6 +17,8 @@ from orderway.sql.dialects.postgresql import PostgresqlServer
 from orderway.sql.migrating import migrate
 from orderway.sql.steps import Failed
 
+pytestmark = pytest.mark.slow
+
 USER, PASSWORD = "clerk", "k1osk"
 
 

@@ -14,6 +14,8 @@ from orderway import App, Business
 from orderway.adapters import ports_for
 from orderway.sql.shards import ShardMap
 
+pytestmark = pytest.mark.slow
+
 
 class Toy(Business[dict[str, int]]):
     order_type = 1
