@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Protocol
 
 import pytest
@@ -19,7 +20,7 @@ EXPIRE_S = 30.0
 class LockBackend(Protocol):
     """Where locks are kept, without any at first; the fixture that made it closes all of its connections."""
 
-    url: str
+    url: str | Sequence[str]
     """The database that a racing process opens: ``memory://``, for a lock needs none."""
 
     shards: int
