@@ -270,6 +270,11 @@ SOURCES = [
     ("mysql", "user@tcp(db)/order", "mysql://user@db:3306/order"),
     ("mysql", "user:@tcp(db)/order", "mysql://user@db:3306/order"),
     ("mysql", "tcp([::1]:3307)/order", "mysql://[::1]:3307/order"),
+    (
+        "mysql",
+        "u:p@unix(/run/my sql.sock)/o",
+        "mysql://u:p@localhost/o?unix_socket=/run/my%20sql.sock",
+    ),
     ("mysql", "/order", "mysql://127.0.0.1:3306/order"),
     ("mysql", "u:a@b:c/d%?#é🐟'\"@tcp(h:1)/o", "mysql://u:a%40b%3Ac%2Fd%25%3F%23%C3%A9%F0%9F%90%9F%27%22@h:1/o"),
     ("mysql", "u:p@/na%2Fme?timeout=5s&tls=false&charset=utf8,utf8mb4", "mysql://u:p@127.0.0.1:3306/na%2Fme"),
@@ -298,7 +303,6 @@ def test_a_source_of_go_becomes_a_url(driver: str, source: str, url: str) -> Non
 
 
 NO_SOURCES = [
-    ("mysql", "user:hunter2@unix(/run/mysqld.sock)/order", "names a Unix socket"),
     ("mysql", "user:hunter2@udp(h)/order", "names a network that is not supported"),
     ("mysql", "user:hunter2@tcp(h:99999)/order", "names no host and port that can be read"),
     ("mysql", "user:hunter2@tcp(h:3306)", "cannot be read; its form is"),

@@ -48,12 +48,13 @@ def _mysql(source: str) -> str:
         )
     if not slash or found is None or not name:
         raise ValueError(f"cannot be read; its form is {MYSQL_FORM}")
+    _check_mysql_parameters(query)
+    named = f"mysql://{_login(user, password)}"
     if found[1] == "unix":
-        raise ValueError(_NO_SOCKET)
+        return f"{named}localhost/{quote(unquote(name), safe='')}?unix_socket={quote(found[2] or '/tmp/mysql.sock')}"
     if found[1] not in {"", "tcp"}:
         raise ValueError(f"names a network that is not supported; its form is {MYSQL_FORM}")
-    _check_mysql_parameters(query)
-    return f"mysql://{_login(user, password)}{_address(found[2] or '127.0.0.1', 3306)}/{quote(unquote(name), safe='')}"
+    return f"{named}{_address(found[2] or '127.0.0.1', 3306)}/{quote(unquote(name), safe='')}"
 
 
 def _check_mysql_parameters(query: str) -> None:
@@ -64,7 +65,7 @@ def _check_mysql_parameters(query: str) -> None:
                 raise ValueError("has another charset than utf8mb4, which Orderway writes; leave it out")
         elif lower == "tls":
             if value.lower() != "false":
-                raise ValueError("asks for TLS, which is not read from a Go source; name the database in `databases`")
+                raise ValueError("asks for TLS in Go's way; name the database in `databases`, with ?ssl=true")
         elif lower not in _MYSQL_UNUSED:
             raise ValueError(
                 f"has the parameter {_name(name)}, which sets a variable of the session; Orderway sets its own"
