@@ -249,7 +249,6 @@ def run_statement(statement: Statement) -> Steps[None]:
         DeliveryFailed: it touched another number of rows than expected, or failed.
     """
     check_statement(statement.sql)
-    yield SETTLE  # what goes wrong from here on is the statement's own fault
     try:
         touched = yield Own(statement.sql, statement.parameters)
     except Refused as error:
