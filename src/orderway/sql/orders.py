@@ -20,7 +20,7 @@ from orderway.sql.operations import Claim, Create, Hint, Hold, Operation, Postpo
 from orderway.sql.refusals import exists, not_found, refused_value, state_error
 from orderway.sql.rows import entry_row, insert_row, leg_row, orders_of, update_row
 from orderway.sql.shards import ShardMap
-from orderway.sql.steps import SETTLE, Mismatch, Own, Read, Refused, Steps
+from orderway.sql.steps import Mismatch, Own, Read, Refused, Steps, unless_refused
 
 __all__ = ["OrderWrites", "run_statement"]
 
@@ -143,10 +143,9 @@ class OrderWrites:
         """Those whose id is taken, with their outcome: the stored order, or why not."""
         if not operations:
             return set()
-        try:
-            stored = yield from self.find_all([operation.order.id for operation in operations])
-        except Refused:  # one of them has an id that cannot even be asked for: it is found when each runs alone
-            return set()
+        # Refused if one of them has an id that cannot even be asked for: it is found when each runs alone.
+        asked = self.find_all([operation.order.id for operation in operations])
+        stored = (yield from unless_refused(asked, None)) or {}
         refused: set[Operation[Any]] = set()
         for operation in operations:
             known = stored.get(operation.order.id)
@@ -160,9 +159,8 @@ class OrderWrites:
         changes = [(operation.change.order.id, operation) for operation in operations]
         refused: set[Operation[Any]] = set()
         for statements, group in self._by_shard(changes):
-            try:
-                rows = yield from statements.states([operation.change.order.id for operation in group])
-            except Refused:
+            rows = yield from unless_refused(statements.states([each.change.order.id for each in group]), None)
+            if rows is None:
                 continue
             states = {row[0]: row[1:] for row in rows}
             for operation in group:
@@ -179,10 +177,8 @@ class OrderWrites:
         if misfit is not None:
             operation.error = misfit
             return
-        try:
-            stored = orders_of((yield from self.of_order(order.id).orders([order.id]))).get(order.id)
-        except Refused:  # an id that cannot even be asked for
-            stored = None
+        # Refused if it has an id that cannot even be asked for.
+        stored = orders_of((yield from unless_refused(self.of_order(order.id).orders([order.id]), ()))).get(order.id)
         if stored is None:
             operation.error = refused_value(error, order.id)
         else:
@@ -195,12 +191,8 @@ class OrderWrites:
             error.order_id = order_id
             operation.error = error
             return
-        try:
-            states = yield from self.of_order(order_id).states([order_id])
-        except Refused:  # an id that cannot even be asked for
-            refusal = None
-        else:
-            refusal = state_error(change, states[0][1:] if states else None)
+        states = yield from unless_refused(self.of_order(order_id).states([order_id]), None)
+        refusal = None if states is None else state_error(change, states[0][1:] if states else None)
         operation.error = refusal or misfit_in_order(change.order) or refused_value(error, order_id)
 
     def is_written(self, operation: Create | Record) -> Steps[bool]:

@@ -26,9 +26,11 @@ __all__ = [
     "Steps",
     "Write",
     "first_value",
+    "unless_refused",
 ]
 
 T = TypeVar("T")
+U = TypeVar("U")
 Parameters = Mapping[str, Any] | Sequence[Any]
 
 
@@ -121,3 +123,19 @@ def first_value(query: Read) -> Steps[Any]:
     """The first value of the first row; None without a row."""
     rows = yield query
     return rows[0][0] if rows else None
+
+
+def unless_refused(question: Steps[T], otherwise: U) -> Steps[T | U]:
+    """The answer to a question, or another one where it is refused.
+
+    Behind a savepoint: in some databases a refused statement would end the whole transaction.
+    """
+    yield Write("SAVEPOINT question")
+    answer: T | U
+    try:
+        answer = yield from question
+    except Refused:
+        yield Write("ROLLBACK TO SAVEPOINT question")
+        answer = otherwise
+    yield Write("RELEASE SAVEPOINT question")
+    return answer
