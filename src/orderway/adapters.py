@@ -146,34 +146,38 @@ def _memory(urls: Sequence[str], shards: int | None, options: dict[str, Any]) ->
     return memory_ports(MemoryDatabase(shards=1 if shards is None else shards))
 
 
-def places_for(urls: Sequence[str]) -> list[Place]:
+def places_for(urls: Sequence[str], **options: Any) -> list[Place]:
     """The databases with these URLs, as places whose tables are to be changed; see ``orderway.sql.migrating``.
+
+    Args:
+        urls: as for ``ports_for``.
+        options: of each, for instance ``wait_s``, how long to wait for whoever else is changing its tables.
 
     Raises:
         ConfigError: there is no such database, or no tables in it; an extra is missing.
     """
-    return [_PLACES[scheme](url, rest) for url, (scheme, rest) in zip(urls, _schemes_of(urls), strict=True)]
+    return [_PLACES[scheme](url, rest, **options) for url, (scheme, rest) in zip(urls, _schemes_of(urls), strict=True)]
 
 
-def _sqlite_place(url: str, rest: str) -> Place:
+def _sqlite_place(url: str, rest: str, **options: Any) -> Place:
     from orderway.sql.dialects.sqlite.migrating import SqlitePlace
 
-    return SqlitePlace(_path_of(url, rest))
+    return SqlitePlace(_path_of(url, rest), **options)
 
 
-def _postgresql_place(url: str, rest: str) -> Place:
+def _postgresql_place(url: str, rest: str, **options: Any) -> Place:
     from orderway.sql.dialects.postgresql.migrating import postgresql_place
 
-    return postgresql_place(url)
+    return postgresql_place(url, **options)
 
 
-def _mysql_place(url: str, rest: str) -> Place:
+def _mysql_place(url: str, rest: str, **options: Any) -> Place:
     from orderway.sql.dialects.mysql.migrating import mysql_place
 
-    return mysql_place(url)
+    return mysql_place(url, **options)
 
 
-def _no_place(url: str, rest: str) -> Place:
+def _no_place(url: str, rest: str, **options: Any) -> Place:
     raise ConfigError("memory:// has no tables: nothing is to be made or changed")
 
 
@@ -197,7 +201,7 @@ _DATABASES: dict[str, Callable[..., Database]] = {
     "postgresql": _postgresql,
     "sqlite": _sqlite,
 }
-_PLACES: dict[str, Callable[[str, str], Place]] = {
+_PLACES: dict[str, Callable[..., Place]] = {
     "mariadb": _mysql_place,
     "memory": _no_place,
     "mysql": _mysql_place,

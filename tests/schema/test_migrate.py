@@ -8,13 +8,14 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from schema_clients import Client, orderway
 
 from orderway.adapters import open_ports, places_for
-from orderway.errors import ConfigError, SchemaTooNew
+from orderway.errors import ConfigError, SchemaTooNew, Unavailable
 from orderway.sql.migrating import Migrated, migrate
 
 pytestmark = pytest.mark.slow
@@ -134,12 +135,30 @@ async def test_what_an_app_or_a_script_left_half_made_is_completed(server_client
 
 
 async def test_several_at_once_do_it_once(client: Client) -> None:
-    words = ("migrate", "--url", client.url, "--shards", "3", "--json")
-    running = [asyncio.to_thread(orderway, *words) for _ in range(2)]
-    *told, _ = await asyncio.gather(*running, made_by_an_app(client, 3))
+    *told, _ = await asyncio.gather(*(migrated(client, 3) for _ in range(3)), made_by_an_app(client, 3))
 
-    done = [json.loads(each.stdout)["databases"][0]["done"] for each in told]
-    assert sum("took step 0001" in each for each in done) == 1
+    assert all(each.is_well for each in told)
+    assert sum("took step 0001" in each.done for each in told) == 1
+    assert sum("made table ow_orders_2" in each.done for each in told) <= 1
+
+
+async def test_whoever_else_is_changing_tables_is_waited_for(client: Client) -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def tell(where: str, done: int, total: int) -> None:
+        if done == 1 and not inside.is_set():
+            inside.set()
+            leave.wait(30)
+
+    busy = asyncio.create_task(asyncio.to_thread(asyncio.run, migrate(places_for([client.url]), 3, tell=tell)))
+    await asyncio.to_thread(inside.wait, 30)
+    with pytest.raises(Unavailable, match="try again"):
+        await migrate(places_for([client.url], wait_s=1.0), 3)
+    leave.set()
+
+    (first,) = await busy
+    assert first.is_well
+    assert (await migrated(client)).done == []
 
 
 async def test_two_databases_keep_their_places(client: Client, second_client: Client) -> None:

@@ -28,7 +28,7 @@ class NetworkPlace:
         engine: makes SQLAlchemy's way to the same database, once the server was asked what it is.
         patience: statements after which the session gives up on a table that others do not let go of: a change that
             waits has everybody behind it wait too.
-        answer_within_s: how long to wait for a connection, and for whoever else is changing tables.
+        wait_s: how long to wait for whoever else is making or changing tables.
     """
 
     def __init__(
@@ -37,12 +37,12 @@ class NetworkPlace:
         engine: Callable[[], AsyncEngine],
         patience: Sequence[str],
         *,
-        answer_within_s: float = 10.0,
+        wait_s: float = 10.0,
     ) -> None:
         self._server = server
         self._engine = engine
         self._patience = patience
-        self._answer_within_s = answer_within_s
+        self._wait_s = wait_s
 
     @property
     def where(self) -> str:
@@ -58,10 +58,10 @@ class NetworkPlace:
         """Have something done under the lock of whoever changes tables."""
         async with self._link() as link:
             try:
-                await link.lock(SCHEMA_LOCK, self._answer_within_s)
+                await link.lock(SCHEMA_LOCK, self._wait_s)
             except (Busy, Failed) as error:
                 raise Unavailable(
-                    f"{self.where}: somebody else is making or changing its tables, nothing was done: {error}"
+                    f"{self.where}: somebody else is changing its tables, nothing was done, try again: {error}"
                 ) from error
             try:
                 return await self._run(work)

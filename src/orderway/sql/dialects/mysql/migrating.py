@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -14,8 +16,8 @@ _PATIENCE = ("SET SESSION lock_wait_timeout = 10",)
 """Else a change waits for a day until nobody uses the table, and everybody behind it."""
 
 
-def mysql_place(url: str) -> NetworkPlace:
-    """The database with this URL.
+def mysql_place(url: str, **options: Any) -> NetworkPlace:
+    """The database with this URL; with the options of ``NetworkPlace``.
 
     Raises:
         ConfigError: the URL is not of its form, or the driver is not installed.
@@ -26,4 +28,4 @@ def mysql_place(url: str) -> NetworkPlace:
         name = f"{server.dialect.sqlalchemy.name}+asyncmy"
         return create_async_engine(f"{name}://", poolclass=NullPool, connect_args=server._arguments)
 
-    return NetworkPlace(server, engine, _PATIENCE)
+    return NetworkPlace(server, engine, _PATIENCE, **options)

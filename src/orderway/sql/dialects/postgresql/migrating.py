@@ -16,8 +16,8 @@ _PATIENCE = ("SET lock_timeout = '10s'", "SET timezone = 'UTC'")
 """Else a change waits for as long as somebody uses the table, and everybody else behind it."""
 
 
-def postgresql_place(url: str) -> NetworkPlace:
-    """The database with this URL.
+def postgresql_place(url: str, **options: Any) -> NetworkPlace:
+    """The database with this URL; with the options of ``NetworkPlace``.
 
     Raises:
         ConfigError: the URL is not of its form, or the driver is not installed.
@@ -32,4 +32,4 @@ def postgresql_place(url: str) -> NetworkPlace:
     def engine() -> AsyncEngine:
         return create_async_engine("postgresql+asyncpg://", poolclass=NullPool, async_creator=connect)
 
-    return NetworkPlace(server, engine, _PATIENCE)
+    return NetworkPlace(server, engine, _PATIENCE, **options)

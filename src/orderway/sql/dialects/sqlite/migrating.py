@@ -26,12 +26,12 @@ class SqlitePlace:
 
     Args:
         path: the file.
-        lock_timeout_s: how long to wait for whoever writes.
+        wait_s: how long to wait for whoever writes.
     """
 
-    def __init__(self, path: str | Path, *, lock_timeout_s: float = 10.0) -> None:
+    def __init__(self, path: str | Path, *, wait_s: float = 10.0) -> None:
         self._path = Path(path).absolute()
-        self._lock_timeout_s = lock_timeout_s
+        self._wait_s = wait_s
 
     @property
     def where(self) -> str:
@@ -53,7 +53,7 @@ class SqlitePlace:
             raise ConfigError(f"there is no folder {self._path.parent}: make it first")
         lock = FileLock(self._path.with_name(self._path.name + "-lock"))
         try:
-            lock.acquire(self._lock_timeout_s)
+            lock.acquire(self._wait_s)
             try:
                 return self._run(self._open, work, "BEGIN IMMEDIATE", "COMMIT")
             finally:
@@ -84,7 +84,7 @@ class SqlitePlace:
             engine.dispose()
 
     def _open(self) -> sqlite3.Connection:
-        return connect(self._path, busy_timeout_s=self._lock_timeout_s)
+        return connect(self._path, busy_timeout_s=self._wait_s)
 
     def _open_to_read(self) -> sqlite3.Connection:
         return sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
