@@ -9,7 +9,7 @@ from sqlalchemy.engine.interfaces import Dialect as SqlAlchemyDialect
 
 from orderway.sql.steps import Read, Steps
 
-__all__ = ["CommonStatements", "Dialect", "OrderStatements", "PostingStatements"]
+__all__ = ["CommonStatements", "Dialect", "OrderStatements", "PostingStatements", "union_all"]
 
 Row = tuple[Any, ...]
 Rows = Sequence[Row]
@@ -133,8 +133,18 @@ class Dialect(Protocol):
     def common(self) -> CommonStatements:
         """The statements over what a database has once."""
 
+    def union(self, queries: Sequence[Read]) -> Read:
+        """One query for what these find, which differ in their tables only: their values are the same."""
+
     def orders(self, shard: int) -> OrderStatements:
         """The statements of a shard's orders."""
 
     def postings(self, shard: int) -> PostingStatements:
         """The statements of a shard's ledger."""
+
+
+def union_all(queries: Sequence[Read]) -> str:
+    """The text of one query for what these find."""
+    if len(queries) == 1:
+        return queries[0].sql
+    return " UNION ALL ".join([f"SELECT * FROM ({query.sql}) AS q{at}" for at, query in enumerate(queries)])

@@ -93,12 +93,21 @@ class Hold(Operation[Order[Any]]):
 
 
 class Claim(Operation[Sequence[Order[Any]]]):
-    """Take hold of due orders."""
+    """Take hold of due orders; only in these shards, or in all (None)."""
 
-    __slots__ = ("due_at_us", "holder", "limit", "now_us", "types")
+    __slots__ = ("due_at_us", "holder", "limit", "now_us", "shards", "types")
 
-    def __init__(self, types: Sequence[int], holder: int, now_us: int, due_at_us: int, limit: int) -> None:
+    def __init__(
+        self,
+        types: Sequence[int],
+        holder: int,
+        now_us: int,
+        due_at_us: int,
+        limit: int,
+        shards: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
+        self.shards = shards
         self.types = types
         self.holder = holder
         self.now_us = now_us

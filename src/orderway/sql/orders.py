@@ -25,6 +25,8 @@ from orderway.sql.steps import Mismatch, Own, Read, Refused, Steps, unless_refus
 __all__ = ["OrderWrites", "run_statement"]
 
 T = TypeVar("T")
+UNITED = 50
+"""So many shards share a query for what is due."""
 
 _LEAVES_LEGS_ALONE = frozenset(
     {
@@ -45,6 +47,7 @@ class OrderWrites:
     """
 
     def __init__(self, dialect: Dialect, shards: ShardMap, own: Sequence[int]) -> None:
+        self._dialect = dialect
         self._shards = shards
         self._statements = {shard: dialect.orders(shard) for shard in own}
         self._only = self._statements[own[0]] if len(own) == 1 else None
@@ -96,7 +99,8 @@ class OrderWrites:
         """Take hold of due orders, the longest due first over all shards."""
         for operation in operations:
             due: list[tuple[Any, ...]] = []
-            for statements in self._statements.values():
+            for shard in self._statements if operation.shards is None else operation.shards:
+                statements = self._statements[shard]
                 for order_type in dict.fromkeys(operation.types):
                     due += yield from statements.claim(order_type, operation.now_us, operation.holder, operation.limit)
             ids = [order_id for _, order_id in sorted(due)[: operation.limit]]
@@ -125,11 +129,17 @@ class OrderWrites:
                 operation.result = operation.order_id in hinted
 
     def due(self, claim: Claim, limit: int) -> list[Read]:
-        """The queries for what this claim may take: one a type and shard, so that each walks its index in order."""
+        """The queries for what this claim may take, so many orders of each shard and type.
+
+        Each type and shard walks its index in order; many shards share a query, so that nothing to do costs little.
+        """
+        statements = list(self._statements.values())
         return [
-            statements.due(order_type, claim.now_us, claim.holder, limit)
-            for statements in self._statements.values()
+            self._dialect.union(
+                [each.due(order_type, claim.now_us, claim.holder, limit) for each in statements[first : first + UNITED]]
+            )
             for order_type in dict.fromkeys(claim.types)
+            for first in range(0, len(statements), UNITED)
         ]
 
     def find_all(self, order_ids: Sequence[str]) -> Steps[dict[str, Order[Any]]]:
@@ -145,7 +155,7 @@ class OrderWrites:
             return set()
         # Refused if one of them has an id that cannot even be asked for: it is found when each runs alone.
         asked = self.find_all([operation.order.id for operation in operations])
-        stored = (yield from unless_refused(asked, None)) or {}
+        stored: dict[str, Order[Any]] = (yield from unless_refused(asked, None)) or {}
         refused: set[Operation[Any]] = set()
         for operation in operations:
             known = stored.get(operation.order.id)

@@ -111,14 +111,18 @@ class SqlStore:
         if limit < 1:
             return []
         databases = self._cluster.databases
-        look = Claim(types, holder, now_us, due_at_us, limit if len(databases) > 1 else 1)
+        is_one = len(databases) == 1
+        look = Claim(types, holder, now_us, due_at_us, 1 if is_one else limit)
         seen = await _of_those_that_answer([database.due(look) for database in databases])
+        # From one database, the first of each shard only: they say which shards to look at.
         due = heapq.nsmallest(limit, ((*row, at) for at, rows in seen.items() for row in rows))
-        shares = Counter(at for _, _, at in due) if len(databases) > 1 else dict.fromkeys(seen, limit if due else 0)
-        claims = [
-            (databases[at], Claim(types, holder, now_us, due_at_us, share)) for at, share in shares.items() if share
-        ]
-        claimed = await _of_those_that_answer([_write(database, claim) for database, claim in claims])
+        claims = []
+        for at in sorted({at for _, _, at in due}):
+            ids = [order_id for _, order_id, database in due if database == at]
+            shards = sorted({self._cluster.shards.of_order(order_id) for order_id in ids})
+            claim = Claim(types, holder, now_us, due_at_us, limit if is_one else len(ids), shards)
+            claims.append(_write(databases[at], claim))
+        claimed = await _of_those_that_answer(claims)
         orders = [order for each in claimed.values() for order in each]
         return orders if len(claims) < 2 else _longest_due_first(orders, due)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy.dialects.mysql.base import MySQLDialect
 from sqlalchemy.dialects.mysql.mariadb import MariaDBDialect
 from sqlalchemy.engine.interfaces import Dialect as SqlAlchemyDialect
 
+from orderway.sql.dialect import union_all
 from orderway.sql.dialects.mysql.common import CommonStatements
 from orderway.sql.dialects.mysql.orders import OrderStatements
 from orderway.sql.dialects.mysql.postings import PostingStatements
+from orderway.sql.steps import Read
 
 __all__ = ["MARIADB", "MYSQL", "MysqlDialect"]
 
@@ -30,6 +34,10 @@ class MysqlDialect:
         self.sqlalchemy = sqlalchemy
         self.collation = collation
         self.oldest = oldest
+
+    def union(self, queries: Sequence[Read]) -> Read:
+        """One query for what these find."""
+        return Read(union_all(queries), [value for query in queries for value in query.values])
 
     def orders(self, shard: int) -> OrderStatements:
         """The statements of a shard's orders."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy.engine.interfaces import Dialect as SqlAlchemyDialect
 from sqlalchemy.engine.url import URL
 
+from orderway.sql.dialect import union_all
 from orderway.sql.dialects.postgresql.common import CommonStatements
 from orderway.sql.dialects.postgresql.orders import OrderStatements
 from orderway.sql.dialects.postgresql.postings import PostingStatements
+from orderway.sql.steps import Read
 
 __all__ = ["POSTGRESQL", "PostgresqlDialect"]
 
@@ -18,6 +22,10 @@ class PostgresqlDialect:
     title = "PostgreSQL"
     sqlalchemy: SqlAlchemyDialect = URL.create("postgresql+asyncpg").get_dialect()()
     common = CommonStatements()
+
+    def union(self, queries: Sequence[Read]) -> Read:
+        """One query for what these find, with the parameters of one: they have numbers."""
+        return Read(union_all(queries), queries[0].values)
 
     def orders(self, shard: int) -> OrderStatements:
         """The statements of a shard's orders."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy.dialects import sqlite
 
+from orderway.sql.dialect import union_all
 from orderway.sql.dialects.sqlite.common import CommonStatements
 from orderway.sql.dialects.sqlite.errors import BAD_VALUE, translated
 from orderway.sql.dialects.sqlite.statements import OrderStatements, PostingStatements
@@ -25,6 +26,10 @@ class SqliteDialect:
     title = "SQLite"
     sqlalchemy = sqlite.dialect(paramstyle="qmark")
     common = CommonStatements()
+
+    def union(self, queries: Sequence[Read]) -> Read:
+        """One query for what these find."""
+        return Read(union_all(queries), [value for query in queries for value in query.values])
 
     def orders(self, shard: int) -> OrderStatements:
         """The statements of a shard's orders."""
