@@ -76,6 +76,14 @@ def test_the_namespace_order_of_the_original_is_understood(service: ApolloServic
     assert (settings.shards, settings.redis.lock_expire_s, settings.connections.transactions) == (8, 45.0, 7)
 
 
+def test_a_section_may_be_spread_over_namespaces(service: ApolloService) -> None:
+    sqlite = '{"Driver": "sqlite3", "Source": "orders.db"}'
+    service.publish("application", {"order.TableShardNums": "8", "order.SqlxName": "a", "components.sqlx.b": sqlite})
+    service.publish("order", {"SqlxName": "b"})
+    settings = load(Apollo(service.url, "shop", ("application", "order")))
+    assert (settings.urls, settings.shards) == (("sqlite:///orders.db",), 8)
+
+
 def test_an_unknown_key_names_namespace_and_key(service: ApolloService) -> None:
     service.publish("application", {"databases": DATABASE, "worker.sweeps": "true"})
     with pytest.raises(
@@ -125,7 +133,11 @@ def test_a_release_that_is_wrong_is_refused_and_the_last_good_one_stays(
 def test_a_release_that_comes_to_the_same_is_not_told(service: ApolloService) -> None:
     changes = Changes()
     with Apollo(service.url, "shop").watch(changes, environ={}, shards=9):
+        assert service.polling.wait(WAIT_S)
+        service.polling.clear()
         service.publish("application", {"databases": DATABASE, "shards": "5", "worker.sweep": "false"})
+        assert service.polling.wait(WAIT_S)  # again: it has taken the release
+        assert changes.nothing_more()
         service.publish("application", {"databases": DATABASE, "ids": "sequence"})
         told = changes.next()
         assert isinstance(told, Settings)

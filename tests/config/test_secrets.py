@@ -146,6 +146,12 @@ def test_an_error_of_a_secret_shows_none(values: dict[str, str], tmp_path: Path)
     assert f"variable {variable_of(next(iter(values)))}: " in said
 
 
+@pytest.mark.parametrize("values", [{"databases": [8675309]}, {"databases": "memory://", "redis": {"url": 8675309}}])
+def test_a_secret_of_another_type_shows_none(values: dict[str, object]) -> None:
+    said = told(lambda: load_settings(environ={}, **values))
+    assert "is ***: a text is allowed" in said.splitlines()[-1]
+
+
 def test_settings_made_by_hand_say_no_secret_either() -> None:
     with pytest.raises(ValidationError) as caught:
         Settings(databases=["mysql://user:hunter2"], shards="mysql://user:hunter2@db")  # type: ignore[arg-type]  # wrong on purpose

@@ -42,6 +42,7 @@ def load_settings(
 
     Raises:
         ConfigError: lists all that is wrong: the source, the key, what was found and what is allowed, never a secret.
+        Unavailable: Apollo does not answer, and no last known configuration was kept.
     """
     if apollo is not None:
         if path is not None:
@@ -64,7 +65,7 @@ def settings_of(
     merged.add({name: _argument(value, f"argument {name}") for name, value in overrides.items()})
     if not any(problems for _, problems in documents):  # what cannot be read may hold what seems to be missing
         merged.report_missing()
-    settings, problems = validate(merged.keys, {problem.text for problem in merged.problems})
+    settings, problems = validate(merged.keys)
     raise_problems([*merged.problems, *problems])
     assert settings is not None  # whoever has no settings has a problem
     settings._sources = {key: given.where for key, given in merged.keys.items()}
@@ -83,9 +84,11 @@ class _Merged:
 
     def add_documents(self, trees: list[Given]) -> None:
         """Add what files or namespaces give; the original's sections may be spread over several."""
-        sections = {
-            name.lower(): given for tree in trees for name, given in tree.value.items() if _is_of_original(name)
-        }
+        sections: dict[str, Given] = {}
+        for tree in trees:
+            for name, given in tree.value.items():
+                if _is_of_original(name):
+                    sections[name.lower()] = _over(sections.get(name.lower()), given)
         beside = original.NOT_OURS if sections else ()
         for tree in trees:
             own = {name: given for name, given in tree.value.items() if not _is_of_original(name)}
@@ -139,6 +142,15 @@ class _Merged:
             how = f"give at least one URL as `databases` in a file, or as the variable {variable_of('databases')}"
             self.missing.setdefault("databases", Problem("", f"databases is missing: {how}"))
         self.problems += [problem for key, problem in self.missing.items() if key not in self.keys]
+
+
+def _over(first: Given | None, second: Given) -> Given:
+    """The second over the first, key by key."""
+    if first is None or not isinstance(first.value, dict) or not isinstance(second.value, dict):
+        return second
+    return Given(
+        first.value | {name: _over(first.value.get(name), each) for name, each in second.value.items()}, second.where
+    )
 
 
 def _is_of_original(name: str) -> bool:

@@ -26,6 +26,8 @@ DEFAULT_SHARDS = "2"
 _STANDING_CONNECTIONS = 3
 """Of each database: one writes, two read. What ``MaxOpenConns`` leaves beside them is for transactions of users."""
 
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]*)(:\d+)?")
+
 
 @dataclass(slots=True)
 class Translation:
@@ -44,9 +46,6 @@ class Translation:
     missing: dict[str, Problem] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-
-
-_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]*)(:\d+)?")
 
 
 def translate(sections: Mapping[str, Given]) -> Translation:

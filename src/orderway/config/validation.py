@@ -39,12 +39,11 @@ _ALLOWED = {
 }
 
 
-def validate(keys: Mapping[str, Given], reported: set[str]) -> tuple[Settings | None, list[Problem]]:
-    """The settings; or None, and what is wrong.
+def validate(keys: Mapping[str, Given]) -> tuple[Settings | None, list[Problem]]:
+    """The settings; or None, and what is wrong with the values that were given. What is missing is the caller's to say.
 
     Args:
         keys: what was given, by dotted key.
-        reported: texts of problems that are known already, such as a missing key.
     """
     given: dict[str, Any] = {}
     for key, value in keys.items():
@@ -54,8 +53,7 @@ def validate(keys: Mapping[str, Given], reported: set[str]) -> tuple[Settings | 
         return Settings.model_validate(given), []
     except ValidationError as error:
         details = error.errors(include_url=False)
-    problems = [_problem(detail, keys) for detail in details if detail["type"] != "missing"]
-    return None, [problem for problem in problems if problem.text not in reported]
+    return None, [_problem(detail, keys) for detail in details if detail["type"] != "missing"]
 
 
 def _problem(detail: Mapping[str, Any], keys: Mapping[str, Given]) -> Problem:
