@@ -37,8 +37,10 @@ class MysqlServer:
         try:
             parts = urlsplit(url)
             port = parts.port or 3306
-        except ValueError as error:
-            raise ConfigError(f"a mysql:// URL has a wrong host or port: {error}") from None
+        except ValueError:  # its text may quote a part of the password
+            raise ConfigError(
+                "a mysql:// URL has a wrong host or port: what is special in a password is percent-encoded"
+            ) from None
         self._database = unquote(parts.path[1:])
         host = parts.hostname or "localhost"
         self.where = f"{parts.scheme}://{host}:{port}/{self._database}"

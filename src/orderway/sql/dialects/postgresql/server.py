@@ -60,8 +60,10 @@ class PostgresqlServer:
         try:
             parts = urlsplit(url)
             port = parts.port or 5432
-        except ValueError as error:
-            raise ConfigError(f"a postgresql:// URL has a wrong host or port: {error}") from None
+        except ValueError:  # its text may quote a part of the password
+            raise ConfigError(
+                "a postgresql:// URL has a wrong host or port: what is special in a password is percent-encoded"
+            ) from None
         database = unquote(parts.path[1:])
         self.where = f"postgresql://{parts.hostname or 'localhost'}:{port}/{database}"
         if not database or "/" in database:
