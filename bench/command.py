@@ -69,6 +69,8 @@ def _run_all(options: argparse.Namespace, errors: Console) -> tuple[dict[str, An
     plan, servers_plan = (QUICK, servers.QUICK) if options.quick else (FULL, servers.FULL)
     if options.rounds:
         plan, servers_plan = (replace(each, rounds=options.rounds) for each in (plan, servers_plan))
+    if options.tables:
+        servers_plan = replace(servers_plan, tables=options.tables)
     # On the same disk as the results, not in /tmp, which may be memory: there a commit costs nothing.
     with tempfile.TemporaryDirectory(dir=options.folder or RESULTS, prefix="run-") as folder:
         report, found = run(plan, parts, Path(folder), errors)
@@ -179,6 +181,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="KINDS",
         help=f"on these databases, with commas between them: {','.join(KINDS)}; only of {', '.join(SERVER_PARTS)}",
     )
+    parser.add_argument(
+        "--tables",
+        type=_numbers,
+        metavar="NUMBERS",
+        help="spread Orderway's orders over so many tables, instead of 2,64,1000: to make 1,000 takes minutes",
+    )
     parser.add_argument("--profile", action="store_true", help="also say where the time goes")
     parser.add_argument("--folder", type=Path, help="keep the databases here, to measure another disk")
     parser.add_argument(
@@ -191,7 +199,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--rounds: at least 1 is allowed")
     if options.evidence and not _is_evidence(options):
         parser.error(
-            "--evidence: leave out --quick and --on, and measure all of "
+            "--evidence: leave out --quick, --on and --tables, and measure all of "
             + " or all of ".join(
                 f"{', '.join(parts)} in {least} rounds or more" for parts, least in LEAST_ROUNDS.items()
             )
@@ -206,7 +214,7 @@ def _parts(options: argparse.Namespace) -> tuple[str, ...]:
 
 def _is_evidence(options: argparse.Namespace) -> bool:
     parts, rounds = set(_parts(options)), options.rounds or servers.FULL.rounds
-    if options.quick or set(options.on) != set(KINDS):
+    if options.quick or options.tables or set(options.on) != set(KINDS):
         return False
     whole = [least for each, least in LEAST_ROUNDS.items() if set(each) <= parts]
     return bool(whole) and rounds >= max(whole)
@@ -217,3 +225,13 @@ def _kinds(text: str) -> tuple[str, ...]:
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: of {', '.join(KINDS)} are allowed")
     return kinds
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(sorted({int(number) for number in text.split(",")}))
+    except ValueError:
+        numbers = ()
+    if not numbers or numbers[0] < 2:
+        raise argparse.ArgumentTypeError(f"{text}: numbers from 2 are allowed, with commas between them")
+    return numbers

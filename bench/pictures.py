@@ -37,18 +37,21 @@ def charts(report: Mapping[str, Any]) -> Iterator[tuple[str, Chart]]:
         source += "; a quick run: shows that it works, and no speed"
     if servers := report.get("servers"):
         lines = list(_by_callers(servers["points"]))
-        yield "callers", Chart("Complete orders a second, one process", source, "callers", lines)
+        yield "callers", Chart("Complete orders a second, one process each", source, "callers", lines)
         lines = list(_by_tables(servers["points"]))
-        yield "tables", Chart("Orders a second by tables, one process", source, "tables", lines)
+        yield "tables", Chart("Orderway's orders a second by the number of tables", source, "tables", lines)
     if rows := report.get("rows"):
         lines = [*_by_rows(rows, "claim_us", "claim of 64"), *_by_rows(rows, "list_us", "a user's list", is_faint=True)]
-        yield "rows", Chart("What a hundred times more orders change", source, "stored orders", lines, " us")
+        yield (
+            "rows",
+            Chart("Queries, microseconds, with up to a hundred times more orders", source, "stored orders", lines),
+        )
     if idle := report.get("idle"):
         lines = [
             Line(NAMES[kind], [(row["tables"], row["look_ms"]) for row in idle if row["kind"] == kind], COLOURS[kind])
             for kind in _kinds(idle)
         ]
-        yield "idle", Chart("A look of an idle sweeper, twice a second", source, "tables", lines, " ms")
+        yield "idle", Chart("An idle sweeper looks twice a second: milliseconds a look", source, "tables", lines)
 
 
 def _by_callers(points: Sequence[Mapping[str, Any]]) -> Iterator[Line]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 
 __all__ = ["Chart", "Line", "draw"]
 
 WIDTH, HEIGHT = 760, 430
-LEFT, RIGHT, TOP, BOTTOM = 72, 190, 74, 56
+LEFT, RIGHT, TOP, BOTTOM = 66, 200, 74, 56
 LINE_HEIGHT = 16
+MARGIN = 16
 STYLE = """
   text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #3b4048 }
   .title { font-size: 17px; font-weight: 600; fill: #1c2026 }
@@ -59,15 +60,12 @@ class Chart:
         subtitle: where the figures are from.
         across: what the horizontal axis counts.
         lines: at least one, with at least one point.
-        unit: put behind the figures of the vertical axis.
     """
 
     title: str
     subtitle: str
     across: str
     lines: Sequence[Line]
-    unit: str = ""
-    ticks: Sequence[float] = field(default_factory=tuple)
 
 
 def draw(chart: Chart) -> str:
@@ -86,7 +84,7 @@ class _Axes:
     def __init__(self, chart: Chart) -> None:
         xs = sorted({x for line in chart.lines for x, _ in line.points})
         ys = [y for line in chart.lines for _, y in line.points]
-        self.xs = chart.ticks or xs
+        self.xs = xs
         low, high = _steps_around(min(ys), max(ys))
         self.ys = list(_steps(low, high))
         self._x = (math.log(min(xs)), math.log(max(xs)) if max(xs) > min(xs) else math.log(min(xs)) + 1)
@@ -126,13 +124,13 @@ def _steps_around(least: float, most: float) -> tuple[float, float]:
 
 
 def _frame(chart: Chart, axes: _Axes) -> Iterator[str]:
-    yield f'<text class="title" x="{LEFT - 48}" y="30">{escape(chart.title)}</text>'
-    yield f'<text class="quiet" x="{LEFT - 48}" y="50">{escape(chart.subtitle)}</text>'
+    yield f'<text class="title" x="{MARGIN}" y="30">{escape(chart.title)}</text>'
+    yield f'<text class="quiet" x="{MARGIN}" y="50">{escape(chart.subtitle)}</text>'
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
     for step in axes.ys:
         y = axes.y(step)
         yield f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>'
-        yield f'<text class="quiet" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{_figure(step)}{chart.unit}</text>'
+        yield f'<text class="quiet" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{_figure(step)}</text>'
     yield f'<line class="axis" x1="{LEFT}" y1="{bottom}" x2="{right}" y2="{bottom}"/>'
     for value in axes.xs:
         x = axes.x(value)

@@ -112,8 +112,8 @@ def test_the_evidence_page_gets_its_tables(commits: dict[str, dict[str, Any]], t
     report = {"commits": [*commits.values()], "speed": {"points": [ratio]}}
     page = tmp_path / "evidence.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_tables(report, page)
-    write_tables(report, page)
+    write_tables(page, tables(report))
+    write_tables(page, tables(report))
     assert page.read_text() == f"before\n{BEGIN}\n\n{tables(report)}\n{END}\nafter\n"
     assert (
         f"| prepaid | 4 | 4 | {commits['prepaid']['commits_in_crowd']:.3f} | {NOT_MEASURED} | 1.23x |"
@@ -121,7 +121,7 @@ def test_the_evidence_page_gets_its_tables(commits: dict[str, dict[str, Any]], t
     )
     page.write_text("nothing of the kind")
     with pytest.raises(ValueError, match="put the two lines where the tables shall be"):
-        write_tables(report, page)
+        write_tables(page, tables(report))
 
 
 def _plan_of(points: list[Point], rates: list[float]) -> dict[Point, list[Reading]]:

@@ -19,10 +19,12 @@ from bench.servers.kinds import Running
 from bench.servers.place import CONTESTANTS, PROTOCOL, Place
 from bench.servers.plan import Plan, Point
 
-__all__ = ["Places", "best_pool", "measure", "measure_rounds"]
+__all__ = ["Places", "audit", "best_pool", "measure", "measure_rounds"]
 
 FEW_TABLES = 2
 """A database with more is kept from round to round: making it takes longer than measuring it."""
+WINDOWS_OF_MANY_TABLES = 4
+"""Each connection must first get to know each table: so many times as long are they measured, and warmed up."""
 SEARCHES = 2
 POOL = 16
 """Of those who come without a pool of their own."""
@@ -103,16 +105,26 @@ def measure(point: Point, plan: Plan, pool: int, places: Places) -> Reading:
     place = places.take(point, pool)
     try:
         before = asyncio.run(working.count_finished(place))
-        windows = CONTESTANTS[point.contestant].windows
+        windows = max(
+            CONTESTANTS[point.contestant].windows, 1 if point.tables <= FEW_TABLES else WINDOWS_OF_MANY_TABLES
+        )
         task = partial(_measure, point, place, plan.warm_up_s * windows, plan.window_s * windows)
         samples = in_processes(task, point.processes)
         found = asyncio.run(working.count_finished(place)) - before
     finally:
         places.give_back(place)
-    counted = sum(sample.finished for sample in samples)
+    audit(point, found, sum(sample.finished for sample in samples))
+    return reading(samples)
+
+
+def audit(point: Point, found: int, counted: int) -> None:
+    """So many finished orders are found as were counted by the processes.
+
+    Raises:
+        RuntimeError: it is otherwise.
+    """
     if found != counted:
         raise RuntimeError(f"{point}: {found} finished orders in the database, {counted} by the processes' own count")
-    return reading(samples)
 
 
 def _prepare(contestant: str, place: Place, ready: Callable[[], None]) -> None:
