@@ -46,7 +46,7 @@ def test_one_database_is_all_that_is_needed() -> None:
     settings = load_settings(environ={}, databases=URL)
     assert settings.app_arguments() == {
         "url": URL,
-        "shards": 1,
+        "shards": None,
         "wallets": ("wallet",),
         "ids": "time",
         "redis": None,
@@ -107,7 +107,7 @@ def test_a_variable_gives_one_value_or_a_json_list(several: str) -> None:
     settings = load_settings(environ=environ_of(databases=several, wallets='["wallet", "points"]'))
     assert settings.urls == ("sqlite:///a.db", "sqlite:///b.db")
     assert settings.wallets == ("wallet", "points")
-    assert settings.app_arguments()["shards"] == 2
+    assert settings.app_arguments()["shards"] is None
 
 
 def test_the_file_may_be_named_by_a_variable(tmp_path: Path) -> None:

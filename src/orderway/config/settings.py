@@ -234,7 +234,7 @@ class Settings(_Section):
         worker = {name: getattr(self.worker, name) for name in WorkerSettings.model_fields}
         return {
             "url": urls[0] if len(urls) == 1 else urls,
-            "shards": self.shards or len(urls),
+            "shards": self.shards,
             "wallets": self.wallets,
             "ids": self.ids,
             "redis": self.redis.as_option(),
