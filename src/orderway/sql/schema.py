@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlalchemy import Index, Table
 from sqlalchemy.engine.interfaces import Dialect as SqlAlchemyDialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from orderway.errors import ConfigError, SchemaTooNew
 from orderway.sql.database import Tables
 from orderway.sql.shards import ShardMap
-from orderway.sql.tables import SCHEMA_VERSION
+from orderway.sql.tables import MADE_WHOLE, SCHEMA_VERSION
 
 __all__ = ["READ_META", "Expected", "Stored", "check", "meta_insert", "table_statements"]
 
@@ -105,12 +106,29 @@ def _misfit(found: ShardMap, place: int, expected: Expected) -> str:
 
 def table_statements(tables: Tables, dialect: SqlAlchemyDialect) -> list[str]:
     """The statements that make all tables and indexes, in an order that works; each may be run once."""
+    if dialect.name in MADE_WHOLE:
+        return [_whole(table, dialect) for table in tables.metadata.sorted_tables]
     statements = []
     for table in tables.metadata.sorted_tables:
         statements.append(str(CreateTable(table).compile(dialect=dialect)).strip())
-        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+        for index in _indexes(table):
             statements.append(str(CreateIndex(index).compile(dialect=dialect)).strip())
     return statements
+
+
+def _whole(table: Table, dialect: SqlAlchemyDialect) -> str:
+    """The statement that makes a table together with its indexes."""
+    create = str(CreateTable(table).compile(dialect=dialect)).strip()
+    columns, end, options = create.rpartition("\n)")
+    quote = dialect.identifier_preparer.quote
+    for index in _indexes(table):
+        names = ", ".join(quote(column.name) for column in index.columns)
+        columns += f", \n\tINDEX {quote(str(index.name))} ({names})"
+    return f"{columns}{end}{options}"
+
+
+def _indexes(table: Table) -> list[Index]:
+    return sorted(table.indexes, key=lambda index: str(index.name))
 
 
 def meta_insert(shards: ShardMap, database: int) -> str:

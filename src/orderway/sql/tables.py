@@ -32,17 +32,19 @@ from sqlalchemy.types import TypeEngine
 from orderway.ports.limits import LONGEST
 from orderway.sql.rows import ENTRY_COLUMNS
 
-__all__ = ["SCHEMA_VERSION", "DatabaseTables", "ShardTables", "database_tables", "shard_tables"]
+__all__ = ["MADE_WHOLE", "SCHEMA_VERSION", "DatabaseTables", "ShardTables", "database_tables", "shard_tables"]
 
 SCHEMA_VERSION = 2
 """Of the tables made here; a database with another one was written by a newer or an older package."""
 
 _BYTES_OF = {"mysql": "utf8mb4_0900_bin", "mariadb": "utf8mb4_nopad_bin"}
 """Collations that compare bytes. Not utf8mb4_bin, which takes 'ann' and 'ann ' for the same."""
+MADE_WHOLE = frozenset(_BYTES_OF)
+"""Dialects in which each statement that makes something commits, at its price: a table is made with its indexes."""
 _IN_INNODB: dict[str, Any] = {f"{name}_engine": "InnoDB" for name in _BYTES_OF} | {
-    f"{name}_row_format": "DYNAMIC"
-    for name in _BYTES_OF  # has room for long keys
+    f"{name}_row_format": "DYNAMIC" for name in _BYTES_OF
 }
+"""In MariaDB and MySQL: with transactions, and with room for long keys."""
 _KIND: dict[str, Any] = {"sqlite_with_rowid": False, **_IN_INNODB}
 """How tables are kept: SQLite by their primary keys, as InnoDB does anyway."""
 
