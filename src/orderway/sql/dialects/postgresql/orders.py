@@ -26,6 +26,9 @@ _RECORD_TYPES = ("text", "bigint", "bigint", "boolean", "bigint")
 # As committed when the statement began: whoever must not be mistaken for dead has joined before.
 _FREE = "(o.holder IS NULL OR o.holder = {0} OR o.holder NOT IN (SELECT incarnation FROM ow_workers))"
 
+_IS_DUE_SOMETIME = "o.due_at_us + 0 IS NOT NULL"
+"""Without "+ 0", a plan made on empty tables walks the whole index of what is due, instead of the primary key."""
+
 
 class OrderStatements:
     """The statements over one shard's orders, legs and journal."""
@@ -46,7 +49,7 @@ class OrderStatements:
             f"UPDATE {orders} AS o SET holder = v.holder, due_at_us = v.due_at_us"
             f" FROM {unnest(1, ('text', 'bigint', 'bigint'), ('id', 'holder', 'due_at_us'))}"
             # In a final stage, too, something is due while money of it is on its way back.
-            f" WHERE o.id = v.id AND o.due_at_us IS NOT NULL AND {_FREE.format('v.holder')}"
+            f" WHERE o.id = v.id AND {_IS_DUE_SOMETIME} AND {_FREE.format('v.holder')}"
         )
         self._due = (
             f"SELECT o.due_at_us, o.id FROM {orders} AS o WHERE o.type = $1 AND o.due_at_us <= $2"
@@ -62,7 +65,7 @@ class OrderStatements:
         self._hint = (
             f"UPDATE {orders} AS o SET due_at_us = least(o.due_at_us, v.now_us)"
             f" FROM {unnest(1, ('text', 'bigint'), ('id', 'now_us'))}"
-            " WHERE o.id = v.id AND o.due_at_us IS NOT NULL RETURNING o.id"
+            f" WHERE o.id = v.id AND {_IS_DUE_SOMETIME} RETURNING o.id"
         )
         self._write_id = f"SELECT write_id FROM {journal} WHERE order_id = $1 AND version = $2"
 
