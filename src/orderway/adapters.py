@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orderway.memory import MemoryDatabase
     from orderway.sql.migrating import Place
 
-__all__ = ["Ports", "memory_ports", "open_ports", "places_for", "ports_for", "sql_ports"]
+__all__ = ["Ports", "databases_for", "memory_ports", "open_ports", "places_for", "ports_for", "sql_ports"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,16 @@ def ports_for(urls: str | Sequence[str], *, shards: int | None = None, **options
     parsed = _schemes_of(each)
     if any(scheme == "memory" for scheme, _ in parsed):
         return _memory(each, shards, options)
-    wanted = None if shards is None else ShardMap.even(shards, len(each))
-    databases = [
-        _DATABASES[scheme](url, rest, expected=Expected(wanted, number, len(each)), **options)
-        for number, (url, (scheme, rest)) in enumerate(zip(each, parsed, strict=True))
+    return sql_ports(databases_for(each, shards=shards, **options))
+
+
+def databases_for(urls: Sequence[str], *, shards: int | None = None, **options: Any) -> list[Database]:
+    """The databases with these URLs, which together hold the orders; not started yet. As ``ports_for``, but memory."""
+    wanted = None if shards is None else ShardMap.even(shards, len(urls))
+    return [
+        _DATABASES[scheme](url, rest, expected=Expected(wanted, number, len(urls)), **options)
+        for number, (url, (scheme, rest)) in enumerate(zip(urls, _schemes_of(urls), strict=True))
     ]
-    return sql_ports(databases)
 
 
 def sql_ports(databases: Sequence[Database]) -> Ports:

@@ -9,7 +9,7 @@ import random
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from orderway.actions import Actions
 from orderway.adapters import Ports, ports_for
@@ -42,6 +42,7 @@ from orderway.system_clock import SystemClock
 from orderway.wallet import Wallet
 
 if TYPE_CHECKING:
+    from orderway.config import Settings
     from orderway.redis import Redis, RedisParts
 
 __all__ = ["App"]
@@ -139,6 +140,18 @@ class App(Actions, Looking):
         self._stop: asyncio.Event
         self._tasks: list[asyncio.Task[None]] = []
         self._pid: int | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, channels: Iterable[Channel] = ()) -> Self:
+        """An App as it is configured: ``App.from_settings(load_settings("orders.yaml"))``.
+
+        Args:
+            settings: from ``orderway.config.load_settings``.
+            channels: payment channels beside the wallets.
+        """
+        arguments = settings.app_arguments()
+        url, shards = arguments.pop("url"), arguments.pop("shards")
+        return cls(ports_for(url, shards=shards, **settings.database_options()), channels=channels, **arguments)
 
     # ---- life -----------------------------------------------------------------------------------------------------
 

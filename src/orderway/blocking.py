@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -27,11 +27,14 @@ from orderway.errors import OrderwayError, UsageError, WrongThread
 from orderway.explain import Explanation
 from orderway.plans import Pay
 from orderway.ports.business import Business
-from orderway.ports.channel import DisputeNotification, Refused, Returned
+from orderway.ports.channel import Channel, DisputeNotification, Refused, Returned
 from orderway.ports.ledger import StatementLine
 from orderway.ports.parking import ParkedPayment
 from orderway.ports.store import Page, Query
 from orderway.wallet import Wallet
+
+if TYPE_CHECKING:
+    from orderway.config import Settings
 
 __all__ = ["App", "BlockingWallet"]
 
@@ -79,11 +82,21 @@ class App:
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        self.inner = asynchronous.App(*arguments, **options)
+        self._adopt(asynchronous.App(*arguments, **options))
+
+    def _adopt(self, inner: asynchronous.App) -> None:
+        self.inner = inner
         self.wallet = BlockingWallet(self.inner.wallet, self._call)
         self._opening: AbstractContextManager[BlockingPortal] | None = None
         self._portal: BlockingPortal | None = None
         self._pid = os.getpid()
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, channels: Iterable[Channel] = ()) -> App:
+        """See ``orderway.App.from_settings``."""
+        app = cls.__new__(cls)
+        app._adopt(asynchronous.App.from_settings(settings, channels=channels))
+        return app
 
     def register(self, business: Business[Any]) -> None:
         """See ``orderway.App.register``."""

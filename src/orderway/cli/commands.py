@@ -15,6 +15,7 @@ import click
 
 from orderway.cli.correcting import accept, amend, skip
 from orderway.cli.demo import demo
+from orderway.cli.doctor import doctor
 from orderway.cli.exits import BROKEN_PIPE, BUG, EXITS, INTERRUPTED, USAGE, exit_code_of, tell
 from orderway.cli.exporting import export
 from orderway.cli.looking import explain, list_orders, show
@@ -104,6 +105,6 @@ for _command in (
     *(forward, hint, sweep, cancel, refund, resume, hold, amend, skip, accept),
     *(confirm_payment, change_payment, record_refund, match),
     *(verify, export, demo),
-    *(schema, migrate),
+    *(schema, migrate, doctor),
 ):
     orderway.add_command(_command)

@@ -26,7 +26,7 @@ BUG, INTERRUPTED, BROKEN_PIPE = 70, 130, 141
 
 EXITS: dict[int, str] = {
     0: "done",
-    FINDINGS: "verify or migrate has found something wrong",
+    FINDINGS: "verify, migrate or doctor has found something wrong",
     USAGE: "the command line is wrong: an option, an order id, a file",
     NOT_FOUND: "there is no such order",
     CONFIG: "the set-up is wrong: no database, not one of ours, a newer one, no App, a missing extra",

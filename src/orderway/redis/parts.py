@@ -34,6 +34,14 @@ class RedisParts:
         """Allow connections, on this event loop. Asks nothing yet: a Redis that is gone stops nobody."""
         self._connections.start()
 
+    async def ping(self) -> None:
+        """See whether it answers.
+
+        Raises:
+            Unavailable: it does not.
+        """
+        await self._connections.call(lambda client: client.exists("ping"))
+
     async def close(self) -> None:
         """Close all connections. Idempotent."""
         await self._connections.close()

@@ -39,6 +39,14 @@ class Database(Protocol):
     """One database. Everything raises ``Unavailable`` when it does not answer."""
 
     @property
+    def where(self) -> str:
+        """Where it is, for messages: without its password."""
+
+    @property
+    def number(self) -> int:
+        """Which of the databases that belong together it is, from 0."""
+
+    @property
     def shards(self) -> ShardMap:
         """The shard map stored in it, of all databases that belong together."""
 

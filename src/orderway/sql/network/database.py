@@ -67,6 +67,11 @@ class NetworkDatabase:
         return self._server.where
 
     @property
+    def number(self) -> int:
+        """Which of the databases that belong together it is, from 0."""
+        return self._open().stored.database
+
+    @property
     def shards(self) -> ShardMap:
         """The shard map stored in it, of all databases that belong together."""
         return self._open().stored.shards

@@ -78,6 +78,11 @@ class SqliteDatabase:
         return self._path
 
     @property
+    def number(self) -> int:
+        """Which of the databases that belong together it is, from 0."""
+        return self._open().stored.database
+
+    @property
     def shards(self) -> ShardMap:
         """The shard map stored in it."""
         return self._open().stored.shards

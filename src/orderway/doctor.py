@@ -1,0 +1,141 @@
+"""Looking at a deployment before it is relied on: each part, what was found, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orderway.adapters import databases_for, sql_ports
+from orderway.errors import ConfigError, OrderwayError, Unavailable
+from orderway.sql.database import Database
+from orderway.system_clock import SystemClock
+
+if TYPE_CHECKING:
+    from orderway.redis import Redis
+
+__all__ = ["Finding", "examine"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one part.
+
+    Args:
+        part: for people, without a password: ``database 1``, ``redis``, ...
+        is_well: nothing need be done.
+        found: what was found.
+        advice: what to do; "" if nothing.
+    """
+
+    part: str
+    is_well: bool
+    found: str
+    advice: str = ""
+
+
+async def examine(
+    urls: Sequence[str], *, shards: int | None = None, redis: Redis | None = None, **options: Any
+) -> list[Finding]:
+    """Look at every part. Changes nothing, makes nothing, and never raises for what it finds.
+
+    Args:
+        urls: of the databases, in their order.
+        shards: how many shards are expected; None for as many as there are.
+        redis: if there is one.
+        options: of the databases; see ``orderway.adapters.ports_for``.
+
+    Raises:
+        ConfigError: a URL is not of its form.
+    """
+    databases = databases_for(urls, shards=shards, create=False, **options)
+    try:
+        findings = list(await asyncio.gather(*map(_examine_database, databases, range(1, len(databases) + 1))))
+        if all(finding.is_well for finding in findings):
+            findings += [await _examine_epochs(databases), *await _examine_work(databases)]
+    finally:
+        await asyncio.gather(*(database.close() for database in databases))
+    if redis is not None:
+        findings.append(await _examine_redis(redis))
+    return findings
+
+
+async def _examine_database(database: Database, number: int) -> Finding:
+    part = f"database {number}"
+    began_s = time.perf_counter()
+    try:
+        await database.start()
+    except Unavailable as error:
+        advice = "see that the server runs, and that host and port are right and can be reached from here"
+        return Finding(part, False, str(error), advice)
+    except ConfigError as error:
+        return Finding(part, False, str(error), _advice_on(error))
+    took_ms = (time.perf_counter() - began_s) * 1000
+    own = database.shards.of_database(database.number)
+    held = f"shard {own[0]}" if len(own) == 1 else f"shards {own[0]} to {own[-1]}"
+    return Finding(part, True, f"{database.where} answers in {took_ms:.0f} ms; {held} of {len(database.shards)}")
+
+
+def _advice_on(error: ConfigError) -> str:
+    words = str(error)
+    if "no tables" in words or "no Orderway database" in words or "there is no database" in words:
+        return "make its tables: orderway migrate"
+    if "refuses us" in words:
+        return "correct user, password and name of the database, and grant the user its rights"
+    return "see docs/errors.md"
+
+
+async def _examine_epochs(databases: Sequence[Database]) -> Finding:
+    """All databases must have the same map; each was compared with what was asked for, and now with the others."""
+    maps = {database.shards.text for database in databases}
+    if len(maps) > 1:
+        return Finding(
+            "shard map", False, "the databases have different shard maps", "restore the map they were made with"
+        )
+    shards = databases[0].shards
+    held = "in one database" if len(databases) == 1 else f"over {len(databases)} databases, the same in each"
+    return Finding("shard map", True, f"{len(shards)} {'shard' if len(shards) == 1 else 'shards'} {held}")
+
+
+async def _examine_work(databases: Sequence[Database]) -> list[Finding]:
+    """Who works, and whether anything has been waiting for too long."""
+    ports = sql_ports(databases)
+    now_us = SystemClock().now_us()
+    try:
+        names = sorted((await ports.workers.names()).values())
+        counts = await ports.store.overview(now_us)
+    except OrderwayError as error:
+        return [Finding("orders", False, str(error), "see docs/errors.md")]
+    workers = Finding("workers", True, f"{len(names)} joined: {', '.join(names)}" if names else "none has joined")
+    oldest_us = counts["oldest_due_at_us"]
+    late_s = 0 if oldest_us is None else (now_us - oldest_us) // 1_000_000
+    if not counts["due"]:
+        return [workers, Finding("orders", True, "none is due")]
+    words = f"{counts['due']} are due, the oldest for {late_s} s"
+    if late_s < _LATE_S:
+        return [workers, Finding("orders", True, words)]
+    types = ", ".join(str(kind) for kind in counts["due_by_type"])
+    advice = f"run a process that serves the order types {types}, or see what its log says of them"
+    return [workers, Finding("orders", False, words, advice)]
+
+
+async def _examine_redis(redis: Redis) -> Finding:
+    from orderway.redis import RedisParts
+
+    parts = RedisParts(redis)
+    parts.start()
+    try:
+        began_s = time.perf_counter()
+        await parts.ping()
+    except Unavailable as error:
+        advice = "see that it runs and can be reached from here; orders go on without it"
+        return Finding("redis", False, str(error), advice)
+    finally:
+        await parts.close()
+    return Finding("redis", True, f"answers in {(time.perf_counter() - began_s) * 1000:.0f} ms")
+
+
+_LATE_S = 60
+"""Work that has been due for longer is not being done."""

@@ -1,0 +1,90 @@
+"""``orderway doctor``: what it finds of each part, what it advises, and that it changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from orderway import Business, blocking
+from orderway.adapters import open_ports
+from orderway.cli.commands import orderway
+from orderway.testing.conformance.builders import make_order
+
+
+class Song(Business[None]):
+    order_type = 1
+
+    async def deliver(self, order: object, delivery: object) -> None:
+        pass
+
+
+def doctor(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(orderway, ["doctor", *arguments], env=environment)
+
+
+def findings(result: Result) -> dict[str, tuple[bool, str, str]]:
+    found = json.loads(result.stdout)["findings"]
+    return {each["part"]: (each["ok"], each["found"], each["advice"]) for each in found}
+
+
+@pytest.fixture
+def urls(tmp_path: Path) -> list[str]:
+    made = [f"sqlite:///{tmp_path}/{name}.db" for name in ("a", "b")]
+    with blocking.App(made, shards=3, sweep=False) as app:
+        app.register(Song())
+        app.forward(app.create(1, "ann"))
+    return made
+
+
+def test_all_is_well(urls: list[str]) -> None:
+    result = doctor("--url", urls[0], "--url", urls[1])
+    assert result.exit_code == 0, result.output
+    assert "ok    database 2:" in result.output
+    assert "3 shards over 2 databases, the same in each" in result.output
+    assert result.output.endswith("all is well\n")
+
+
+def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    result = doctor("--url", f"sqlite:///{tmp_path}/none.db", "--json")
+    assert result.exit_code == 1
+    is_well, found, advice = findings(result)["database 1"]
+    assert (is_well, advice) == (False, "make its tables: orderway migrate")
+    assert "there is no database" in found
+    assert not list(tmp_path.iterdir())
+
+
+def test_databases_in_the_wrong_order(urls: list[str]) -> None:
+    found = findings(doctor("--json", "--url", urls[1], "--url", urls[0]))
+    assert not any(is_well for is_well, _, _ in found.values())
+    assert "number 2 of 2 databases, and was given as number 1" in found["database 1"][1]
+
+
+async def store_an_order(url: str, order_type: int) -> None:
+    ports = await open_ports(url)
+    await ports.store.create(*make_order(order_type=order_type))
+    await ports.close()
+
+
+def test_work_that_nobody_does(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/orders.db"
+    asyncio.run(store_an_order(url, 7))
+    is_well, found, advice = findings(doctor("--url", url, "--json"))["orders"]
+    assert not is_well
+    assert found.startswith("1 are due, the oldest for ")
+    assert advice.startswith("run a process that serves the order types 7")
+
+
+def test_the_configuration_is_shown_without_its_passwords(urls: list[str], tmp_path: Path) -> None:
+    config = tmp_path / "orders.yaml"
+    config.write_text(f"databases: {json.dumps(urls)}\nredis:\n  url: redis://:geheim@127.0.0.1:1/0\n")
+    result = doctor(ORDERWAY_CONFIG=str(config))
+    assert result.exit_code == 1
+    assert "redis://:***@127.0.0.1:1/0" in result.output
+    assert "FAULT redis: " in result.output
+    assert "orders go on without it" in result.output
+    assert "geheim" not in result.output
+    assert doctor("--config", str(config), "--url", urls[0]).exit_code == 2
