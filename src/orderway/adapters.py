@@ -12,12 +12,10 @@ from orderway.ports.parking import Parking
 from orderway.ports.sequence import Sequence as SequencePort
 from orderway.ports.store import Store
 from orderway.ports.workers import Workers
-from orderway.sql.database import Database
-from orderway.sql.schema import Expected
-from orderway.sql.shards import ShardMap
 
 if TYPE_CHECKING:
     from orderway.memory import MemoryDatabase
+    from orderway.sql.database import Database
     from orderway.sql.migrating import Place
 
 __all__ = ["Ports", "databases_for", "memory_ports", "open_ports", "places_for", "ports_for", "sql_ports"]
@@ -72,6 +70,9 @@ def ports_for(urls: str | Sequence[str], *, shards: int | None = None, **options
 
 def databases_for(urls: Sequence[str], *, shards: int | None = None, **options: Any) -> list[Database]:
     """The databases with these URLs, which together hold the orders; not started yet. As ``ports_for``, but memory."""
+    from orderway.sql.schema import Expected
+    from orderway.sql.shards import ShardMap
+
     wanted = None if shards is None else ShardMap.even(shards, len(urls))
     return [
         _DATABASES[scheme](url, rest, expected=Expected(wanted, number, len(urls)), **options)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from orderway.adapters import databases_for, sql_ports
 from orderway.errors import ConfigError, OrderwayError, Unavailable
-from orderway.sql.database import Database
 from orderway.system_clock import SystemClock
 
 if TYPE_CHECKING:
+    from orderway.sql.database import Database
     from orderway.redis import Redis
 
 __all__ = ["Finding", "examine"]
