@@ -20,7 +20,7 @@ from orderway.sql.operations import Claim, Create, Hint, Hold, Operation, Postpo
 from orderway.sql.refusals import exists, not_found, refused_value, state_error
 from orderway.sql.rows import entry_row, insert_row, leg_row, orders_of, update_row
 from orderway.sql.shards import ShardMap
-from orderway.sql.steps import Mismatch, Own, Read, Refused, Steps, unless_refused
+from orderway.sql.steps import SETTLE, Mismatch, Own, Read, Refused, Steps, unless_refused
 
 __all__ = ["OrderWrites", "run_statement"]
 
@@ -78,6 +78,8 @@ class OrderWrites:
                     for leg in change.order.legs
                 ],
             )
+        if any(operation.change.statements for operation in operations):
+            yield SETTLE  # what is wrong with the rows must not look like a fault of the user's statements
         for operation in operations:
             for statement in operation.change.statements:
                 yield from run_statement(statement)
