@@ -1,0 +1,155 @@
+"""How a PostgreSQL is reached, and what is said where it cannot be; never a password."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from urllib.parse import quote, urlsplit
+
+import asyncpg
+import pytest
+from postgresql_links import Connect, Connection
+
+from orderway.adapters import open_ports
+from orderway.errors import ConfigError, Unavailable
+from orderway.sql.dialects.postgresql import PostgresqlServer
+from orderway.sql.steps import Read
+from orderway.testing.conformance.builders import make_order
+from orderway.testing.servers.postgresql import PostgresqlDatabases
+
+SETTINGS = {
+    "transaction_isolation": "read committed",
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    "lock_timeout": "2s",
+    "TimeZone": "UTC",
+    "synchronous_commit": "on",
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+async def test_every_session_begins_with_its_settings(connect: Connect, setting: str) -> None:
+    assert await (await connect()).send([Read(f"SHOW {setting}")]) == [(SETTINGS[setting],)]
+
+
+async def test_commits_are_durable_where_the_server_would_forget_them(
+    connect: Connect, other: Connection, postgresql_url: str
+) -> None:
+    database = urlsplit(postgresql_url).path[1:]
+    for given, found in (("off", "on"), ("remote_apply", "remote_apply")):
+        await other.execute(f'ALTER DATABASE "{database}" SET synchronous_commit = {given}')
+        assert await (await connect()).send([Read("SHOW synchronous_commit")]) == [(found,)]
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+async def test_both_names_of_the_scheme_open_it(postgresql_url: str, scheme: str) -> None:
+    ports = await open_ports(postgresql_url.replace("postgresql://", f"{scheme}://"))
+    order, entry = make_order()
+    assert await ports.store.create(order, entry) == order
+    await ports.close()
+
+
+async def test_a_wrong_password_is_a_config_error_that_does_not_show_it(postgresql_url: str) -> None:
+    secret = urlsplit(postgresql_url).password
+    assert secret is not None
+    with pytest.raises(ConfigError, match="password authentication failed") as caught:
+        await open_ports(postgresql_url.replace(secret, "s3cr3t"))
+    assert "s3cr3t" not in "".join([str(caught.value), repr(caught.value), str(caught.value.__cause__)])
+    assert "postgresql://127.0.0.1" in str(caught.value)
+
+
+async def test_an_unknown_database_is_a_config_error_that_names_it(postgresql_url: str) -> None:
+    with pytest.raises(ConfigError, match='"nowhere" does not exist'):
+        await open_ports(urlsplit(postgresql_url)._replace(path="/nowhere").geturl())
+
+
+async def test_a_user_who_may_not_make_tables_is_told_so(
+    postgresql_server: PostgresqlDatabases, postgresql_url: str, other: Connection
+) -> None:
+    await other.execute("DROP TABLE ow_meta; REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    await other.execute("DROP ROLE IF EXISTS visitor; CREATE ROLE visitor LOGIN PASSWORD 'v'")
+    url = urlsplit(postgresql_url)
+    try:
+        with pytest.raises(ConfigError, match=r"permission denied.*Run `orderway migrate`"):
+            await open_ports(url._replace(netloc=f"visitor:v@{url.hostname}:{url.port}").geturl())
+    finally:
+        await other.execute("DROP ROLE visitor")
+
+
+async def test_an_option_that_the_server_does_not_know_is_a_config_error(postgresql_url: str) -> None:
+    with pytest.raises(ConfigError, match="no_such_option"):
+        await open_ports(f"{postgresql_url}?no_such_option=1")
+
+
+async def test_encryption_is_insisted_on_where_it_is_asked_for(postgresql_url: str) -> None:
+    with pytest.raises(Unavailable, match="rejected SSL"):
+        await open_ports(f"{postgresql_url}?sslmode=require")
+
+
+async def test_nobody_there_is_unavailable() -> None:
+    listening = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    listening.close()
+    await listening.wait_closed()
+    with pytest.raises(Unavailable, match=f"postgresql://127.0.0.1:{port}/shop did not answer"):
+        await open_ports(f"postgresql://user:s3cr3t@127.0.0.1:{port}/shop")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://user:s3cr3t@host", "names no database"),
+        ("postgresql://user:s3cr3t@host/", "names no database"),
+        ("postgresql://user:s3cr3t@host/a/b", "names no database"),
+        ("postgresql://user:s3cr3t@host:port/shop", "wrong host or port"),
+        ("postgresql://user:s3cr3t@host:99999/shop", "wrong host or port"),
+        ("postgresql://user:s3cr3t@[::1/shop", "wrong host or port"),
+    ],
+)
+def test_a_url_that_names_no_database_is_refused_without_its_password(url: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        PostgresqlServer(url)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_missing_driver_is_named_with_its_extra() -> None:
+    program = (
+        "import sys; sys.modules['asyncpg'] = None\n"
+        "from orderway.adapters import ports_for\n"
+        "from orderway.errors import ConfigError\n"
+        "try:\n    ports_for('postgresql://user@host/shop')\n"
+        "except ConfigError as error:\n    print(error)"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "asyncpg is missing: pip install 'orderway[postgresql]'"
+
+
+async def test_names_with_reserved_characters_are_percent_encoded(
+    postgresql_server: PostgresqlDatabases,
+) -> None:
+    postgresql_server.new_database("a shop: 100% @home?")
+    encoded = urlsplit(postgresql_server.url)._replace(path="/" + quote("a shop: 100% @home?", safe="")).geturl()
+    try:
+        server = PostgresqlServer(encoded)
+        assert server.where.endswith("/a shop: 100% @home?")
+        link = await server.connect(None)
+        assert await link.send([Read("SELECT current_database()")]) == [("a shop: 100% @home?",)]
+        await link.close()
+    finally:
+        postgresql_server.execute('DROP DATABASE "a shop: 100% @home?" WITH (FORCE)')
+
+
+async def test_no_session_is_left_behind(postgresql_url: str) -> None:
+    ports = await open_ports(postgresql_url)
+    await ports.store.create(*make_order())
+    await ports.close()
+    beside = await asyncpg.connect(postgresql_url)
+    while await beside.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    ):
+        continue
+    await beside.close()
