@@ -6,12 +6,22 @@ from collections.abc import Callable
 
 import pytest
 
+pytest_plugins = ["orderway.testing.servers.fixtures"]
+
 PROPERTY = "summary"
 
 # What `make check` leaves out, for it must stay under a minute: whole explorations, races between processes, and
 # the SQLite suites over three shards (one shard stays in). `make test` runs everything.
 SLOW = (
-    *("tests/demo/", "tests/explorer/", "tests/kill/", "tests/machine/", "tests/simulation/"),
+    *(
+        "tests/demo/",
+        "tests/explorer/",
+        "tests/faults/",
+        "tests/kill/",
+        "tests/machine/",
+        "tests/simulation/",
+        "tests/servers/",
+    ),
     *("tests/races/", "tests/sql/test_sharing.py", "tests/engine/test_odd_payments.py", "tests/test_bench.py"),
     *("tests/channels/test_scripted_http.py", "tests/test_example.py", "processes"),
 )
