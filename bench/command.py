@@ -68,7 +68,7 @@ def _run_all(options: argparse.Namespace, errors: Console) -> tuple[dict[str, An
     parts = _parts(options)
     plan, servers_plan = (QUICK, servers.QUICK) if options.quick else (FULL, servers.FULL)
     if options.rounds:
-        plan, servers_plan = (replace(each, rounds=options.rounds) for each in (plan, servers_plan))
+        plan, servers_plan = replace(plan, rounds=options.rounds), replace(servers_plan, rounds=options.rounds)
     if options.tables:
         servers_plan = replace(servers_plan, tables=options.tables)
     # On the same disk as the results, not in /tmp, which may be memory: there a commit costs nothing.
@@ -170,7 +170,7 @@ def _counter(progress: Progress, words: str, total: int) -> Callable[[int], None
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="short windows, two rounds: does the benchmark work?")
+    parser.add_argument("--quick", action="store_true", help="short windows, one round: does the benchmark work?")
     parser.add_argument("--rounds", type=int, metavar="N", help="measure every point so often")
     every = (*PARTS, *SERVER_PARTS)
     parser.add_argument("--only", action="append", choices=every, help="only this part; may be given more than once")

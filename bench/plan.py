@@ -77,13 +77,13 @@ FULL = Plan(
     repeats=400,
 )
 QUICK = Plan(
-    rounds=2,
-    warm_up_s=0.2,
-    window_s=0.4,
-    callers=(1, 64, 256),
-    sizes=(10_000, 100_000),
-    due=(10_000, 100_000),
-    sweep_s=2,
-    repeats=100,
+    rounds=1,
+    warm_up_s=0.1,
+    window_s=0.3,
+    callers=(1, 256),
+    sizes=(2_000, 20_000),
+    due=(2_000, 20_000),
+    sweep_s=1,
+    repeats=50,
 )
 """Says whether the benchmark works, and little about speed."""

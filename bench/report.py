@@ -88,10 +88,11 @@ def print_report(console: Console, report: Mapping[str, Any], verdicts: Sequence
 def _print_machine(console: Console, report: Mapping[str, Any]) -> None:
     machine = report["machine"]
     packages = ", ".join(f"{name} {version or 'not installed'}" for name, version in machine["packages"].items())
+    databases = ", ".join(report.get("kinds", {}).values()) or f"SQLite {machine['sqlite']}"
     console.print(
-        f"Python {machine['python']}, SQLite {machine['sqlite']} (WAL, synchronous=FULL), {packages}\n"
+        f"Python {machine['python']}, {packages}\n"
+        f"{databases}; each commit durable (SQLite: WAL, synchronous=FULL)\n"
         f"event loop {machine['event_loop']}, {machine['cores']} cores, {machine['system']}\n"
-        f"{''.join(f'{version}; ' for version in report.get('kinds', {}).values())}"
         f"load before {machine['load_1_5_15_min']}, after {report['load_after']}",
         highlight=False,
     )

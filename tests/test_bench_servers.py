@@ -48,9 +48,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def test_a_contestant_is_measured_and_its_database_audited(point: Point, servers: Running) -> None:
     if point.contestant in {DBOS, PROCRASTINATE} and not find_spec(point.contestant):
         pytest.skip(f"{point.contestant} is installed by `make bench`")
-    places = Places(servers)
-    reading = measure(point, TINY, 4, places)  # raises if the database does not hold what was counted
-    places.close()
+    reading = measure(point, TINY, 4, Places(servers))  # raises if the database does not hold what was counted
     assert reading.orders_per_s > 0
     assert 0 < reading.p50_ms <= reading.p99_ms
     assert reading.cpu_us > 0
@@ -64,10 +62,7 @@ def test_a_database_with_many_tables_is_kept_and_its_orders_are_counted_once(ser
     for _ in range(2):
         measure(point, TINY, 1, places)
     assert places.take(point, 1) == place
-    path = Path(place.url.removeprefix("sqlite:///"))
-    assert path.exists()
-    places.close()
-    assert not path.exists()
+    assert Path(place.url.removeprefix("sqlite:///")).exists()
 
 
 def test_orders_that_were_counted_and_are_not_in_the_database_are_found() -> None:

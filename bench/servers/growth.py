@@ -10,7 +10,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from sqlalchemy import Insert, Table, insert, literal, literal_column, select, union_all
+from sqlalchemy import ColumnElement, Insert, Table, insert, literal, literal_column, select, union_all
 
 from bench.drive import run_on_loop
 from bench.sample import cpu_s
@@ -118,7 +118,7 @@ def _copies(orders: Table, legs: Table, step: str, factor: int) -> Iterator[Inse
     rows = select(legs.c.order_id + mark.c.mark, *columns.values())
     rows = rows.select_from(legs).join(orders, orders.c.id == legs.c.order_id).join(mark, literal(1) == 1)
     yield insert(legs).from_select(["order_id", *columns], rows.where(finished))
-    copied = {name: orders.c[name] for name in INSERT_COLUMNS}
+    copied: dict[str, ColumnElement[Any]] = {name: orders.c[name] for name in INSERT_COLUMNS}
     copied |= {"id": orders.c.id + mark.c.mark, "uid": orders.c.uid + mark.c.mark}
     rows = select(*copied.values()).select_from(orders).join(mark, literal(1) == 1)
     yield insert(orders).from_select([*copied], rows.where(finished))

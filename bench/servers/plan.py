@@ -77,8 +77,8 @@ class Plan:
 
 FULL = Plan(
     rounds=5,
-    warm_up_s=0.3,
-    window_s=1.2,
+    warm_up_s=0.25,
+    window_s=1.0,
     callers=(1, 16, 64, 256, 1024),
     crowds=(256, 1024),
     tables=(2, 64, 1000),

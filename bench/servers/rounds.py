@@ -23,7 +23,7 @@ __all__ = ["Places", "audit", "best_pool", "measure", "measure_rounds"]
 
 FEW_TABLES = 2
 """A database with more is kept from round to round: making it takes longer than measuring it."""
-WINDOWS_OF_MANY_TABLES = 4
+WINDOWS_OF_MANY_TABLES = 3
 """Each connection must first get to know each table: so many times as long are they measured, and warmed up."""
 SEARCHES = 2
 POOL = 16
@@ -34,7 +34,10 @@ Started = Callable[[str], None]
 
 
 class Places:
-    """Databases, each made ready for its contestant."""
+    """Databases, each made ready for its contestant.
+
+    Those that are kept end with their server: to drop a thousand tables takes long.
+    """
 
     def __init__(self, running: Running) -> None:
         self._running = running
@@ -60,12 +63,6 @@ class Places:
         """It was used."""
         if all(kept.url != place.url for kept in self._kept.values()):
             self._running.databases[place.kind].drop(place.url)
-
-    def close(self) -> None:
-        """Drop those that were kept."""
-        for place in self._kept.values():
-            self._running.databases[place.kind].drop(place.url)
-        self._kept.clear()
 
 
 def measure_rounds(

@@ -47,19 +47,16 @@ def run_servers(
     with running(kinds, folder) as servers:
         report["kinds"] = {kind: asyncio.run(_version(kind, servers)) for kind in kinds}
         places = Places(servers)
-        try:
-            if "servers" in parts:
-                report["servers"], found = _speed(plan, kinds, places, progress)
-                verdicts += found
-            if "rows" in parts:
-                started = _steps(progress, "rows", len(kinds) * len(plan.sizes))
-                rows = [measure_rows(kind, servers, plan.sizes, plan.repeats, started) for kind in kinds]
-                report["rows"] = [row for each in rows for row in each]
-                verdicts += rows_verdicts(report["rows"])
-            if "idle" in parts:
-                report["idle"] = _idle(plan, kinds, places, progress)
-        finally:
-            places.close()
+        if "servers" in parts:
+            report["servers"], found = _speed(plan, kinds, places, progress)
+            verdicts += found
+        if "rows" in parts:
+            started = _steps(progress, "rows", len(kinds) * len(plan.sizes))
+            rows = [measure_rows(kind, servers, plan.sizes, plan.repeats, started) for kind in kinds]
+            report["rows"] = [row for each in rows for row in each]
+            verdicts += rows_verdicts(report["rows"])
+        if "idle" in parts:
+            report["idle"] = _idle(plan, kinds, places, progress)
     return report, verdicts
 
 

@@ -58,10 +58,10 @@ def _of_kind(readings: Readings, kind: str) -> Iterator[Verdict]:
 
     yield versus("best against the protocol's best, one process (aim 8)", one, protocol, 4)
     yield versus("two processes against the protocol's best (aim 12)", two, protocol, 6)
-    alone, crowd = ([Point(kind, contestant, callers) for contestant in (ORDERWAY, PROTOCOL)] for callers in (1, CROWD))
-    yield versus("one caller against the protocol's", *alone, 1)
-    yield versus(f"p99 at {CROWD} callers beside the protocol's", *crowd, 0.5, "p99_ms")
-    yield versus(f"CPU an order at {CROWD} callers beside the protocol's", *crowd, round(1 / 3, 3), "cpu_us")
+    ours, theirs = Point(kind, ORDERWAY, CROWD), Point(kind, PROTOCOL, CROWD)
+    yield versus("one caller against the protocol's", Point(kind, ORDERWAY, 1), Point(kind, PROTOCOL, 1), 1)
+    yield versus(f"p99 at {CROWD} callers beside the protocol's", ours, theirs, 0.5, "p99_ms")
+    yield versus(f"CPU an order at {CROWD} callers beside the protocol's", ours, theirs, round(1 / 3, 3), "cpu_us")
     if dbos := best(readings, kind, DBOS):
         yield versus("best against DBOS' best (aim 300)", one, dbos, 100)
 
