@@ -13,8 +13,8 @@ from orderway.errors import ConfigError, OrderwayError, Unavailable
 from orderway.system_clock import SystemClock
 
 if TYPE_CHECKING:
-    from orderway.sql.database import Database
     from orderway.redis import Redis
+    from orderway.sql.database import Database
 
 __all__ = ["Finding", "examine"]
 
