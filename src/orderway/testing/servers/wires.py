@@ -102,7 +102,7 @@ class MysqlWire:
         is_query = head[3] == 0 and packet[:1] == bytes([self._QUERY])
         if is_query:
             self._unread, self._part = b"", ""
-        return Request(head + packet, is_query and b"COMMIT" in packet)
+        return Request(head + packet, is_query and packet.endswith(b"COMMIT"))
 
     def is_answered(self, data: bytes) -> bool:
         """See ``Wire``: the last result says that no more follow."""

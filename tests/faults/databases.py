@@ -1,0 +1,72 @@
+"""The databases that are to fail: what the tests see of them past the package and past the proxy."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+import asyncmy
+import asyncpg
+
+__all__ = ["Session", "open_session"]
+
+
+class Session(Protocol):
+    """A connection of a bare driver. Without ``begin`` each statement commits by itself."""
+
+    async def run(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run one statement; its rows."""
+
+    async def is_waited_for(self) -> bool:
+        """Whether another session waits for a row that this server has locked."""
+
+
+class _Postgresql:
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def run(self, sql: str) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in await self._connection.fetch(sql)]
+
+    async def is_waited_for(self) -> bool:
+        return bool(await self.run("SELECT 1 FROM pg_locks WHERE NOT granted"))
+
+
+class _Mariadb:
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def run(self, sql: str) -> list[tuple[Any, ...]]:
+        async with self._connection.cursor() as cursor:
+            await cursor.execute(sql)
+            return list(await cursor.fetchall()) if cursor.description else []
+
+    async def is_waited_for(self) -> bool:
+        return bool(await self.run("SELECT 1 FROM information_schema.innodb_lock_waits"))
+
+
+@asynccontextmanager
+async def open_session(url: str) -> AsyncIterator[Session]:
+    """A session of a bare driver."""
+    parts = urlsplit(url)
+    if parts.scheme == "postgresql":
+        connection = await asyncpg.connect(url)
+        try:
+            yield _Postgresql(connection)
+        finally:
+            await connection.close()
+        return
+    connection = await asyncmy.connect(
+        host=parts.hostname,
+        port=parts.port,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or "").encode(),
+        database=parts.path[1:],
+        autocommit=True,
+    )
+    try:
+        yield _Mariadb(connection)
+    finally:
+        await connection.ensure_closed()
