@@ -14,10 +14,12 @@ help: ## Show this help
 demo: $(STAMP) ## Run thousands of real purchases while their shop processes are killed; see that nothing is lost
 	$(BIN)/orderway demo
 
-test: $(STAMP) ## Run the representative tests (at most 10 minutes on 2 cores)
+test: $(STAMP) ## Run the representative tests, on real databases too (at most 20 minutes on 2 cores)
+	.ci/packages
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-all: $(STAMP) ## Run every test in its long profile
+	.ci/packages
 	ORDERWAY_LONG=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 check: lint ## Lint, check types and layers, run the quick tests (under a minute)

@@ -144,9 +144,13 @@ class _Session:
             session = cls(socket.create_connection(address, timeout=_WITHIN_S))
         except OSError as error:
             raise ServerUnavailable(f"Redis at {address[0]}:{address[1]} cannot be reached: {error}") from error
-        if parts.password:
-            session.ask("AUTH", unquote(parts.username or "default"), unquote(parts.password))
-        session.ask("SELECT", parts.path.lstrip("/") or "0")
+        try:
+            if parts.password:
+                session.ask("AUTH", unquote(parts.username or "default"), unquote(parts.password))
+            session.ask("SELECT", parts.path.lstrip("/") or "0")
+        except BaseException:
+            session.close()
+            raise
         return session
 
     def ask(self, *command: str) -> Any:
@@ -176,5 +180,8 @@ class _Session:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._answers.close()
         self._connection.close()
