@@ -2,19 +2,23 @@
 
     python auditor.py FOLDER        # reads manifest.json, orders.db, shop.db and bank.db there
 
-Prints one sentence for each thing that is wrong, and ends with 1 if there is any. Standard library only.
+The manifest may name another database of the orders than orders.db. Prints one sentence for each thing that is wrong,
+and ends with 1 if there is any. Standard library and the databases' drivers only.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-import sqlite3
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+from manifest import orders_url
+from order_database import open_database
 
 FINAL = {"finished", "cancelled", "rejected", "closed", "refunded", "stuck"}
 PAID = {"finished", "refunded"}
@@ -34,18 +38,20 @@ class Books:
         self.currency: str = manifest["currency"]
         self.top_ups: list[dict[str, Any]] = manifest["top_ups"]
         self.expected = {order["own_number"]: order for order in manifest["orders"]}
-        self.orders = list(_rows(folder / "orders.db", "ow_orders"))
-        self.legs = list(_rows(folder / "orders.db", "ow_legs"))
-        self.journal = list(_rows(folder / "orders.db", "ow_journal"))
-        self.accounts = list(_rows(folder / "orders.db", "ow_accounts"))
-        self.postings = list(_rows(folder / "orders.db", "ow_postings"))
-        self.lines = list(_rows(folder / "orders.db", "ow_lines"))
-        self.goods = Counter(row["own_number"] for row in _rows(folder / "orders.db", "goods"))
-        self.came_back = Counter(row["own_number"] for row in _rows(folder / "orders.db", "came_back"))
-        self.shop_goods = Counter(row["own_number"] for row in _rows(folder / "shop.db", "goods"))
-        self.captures = list(_rows(folder / "bank.db", "captures"))
-        self.bank_payments = list(_rows(folder / "bank.db", "payments"))
-        self.bank_refunds = list(_rows(folder / "bank.db", "refunds"))
+        orders = _tables(orders_url(folder))
+        shop, bank = (_tables(f"sqlite:///{folder / name}") for name in ("shop.db", "bank.db"))
+        self.orders = orders["ow_orders"]
+        self.legs = orders["ow_legs"]
+        self.journal = orders["ow_journal"]
+        self.accounts = orders["ow_accounts"]
+        self.postings = orders["ow_postings"]
+        self.lines = orders["ow_lines"]
+        self.goods = Counter(row["own_number"] for row in orders["goods"])
+        self.came_back = Counter(row["own_number"] for row in orders["came_back"])
+        self.shop_goods = Counter(row["own_number"] for row in shop["goods"])
+        self.captures = bank["captures"]
+        self.bank_payments = bank["payments"]
+        self.bank_refunds = bank["refunds"]
 
     def legs_of(self, order_id: str) -> list[dict[str, Any]]:
         """The legs of an order, in their order."""
@@ -283,17 +289,18 @@ def _facts(number: str, row: dict[str, Any], facts: Counter[str]) -> Iterator[st
             yield f"the journal of {number} says {fact} {facts[fact]} times, {count} expected"
 
 
-def _rows(path: Path, table: str) -> Iterator[dict[str, Any]]:
-    """The rows of a table, or of its parts in all shards."""
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    connection.row_factory = sqlite3.Row
-    try:
-        names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        for name in names:
-            if name == table or (name.startswith(f"{table}_") and name[len(table) + 1 :].isdigit()):
-                yield from map(dict, connection.execute(f"SELECT * FROM {name}"))
-    finally:
-        connection.close()
+def _tables(url: str) -> dict[str, list[dict[str, Any]]]:
+    """The rows of all tables of a database; those of one table in several shards together."""
+    return asyncio.run(_read(url))
+
+
+async def _read(url: str) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    async with open_database(url) as database:
+        for row in await database.fetch(database.list_tables):
+            table, _, shard = row["name"].rpartition("_")
+            found[table if shard.isdecimal() else row["name"]] += await database.fetch(f"SELECT * FROM {row['name']}")
+    return found
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
-__all__ = ["MANIFEST", "REFUSED_MINOR", "UNTOLD_MINOR"]
+__all__ = ["MANIFEST", "REFUSED_MINOR", "UNTOLD_MINOR", "orders_url"]
 
 REFUSED_MINOR = 666
 """The price at which the bank refuses."""
@@ -81,3 +83,9 @@ MANIFEST: dict[str, Any] = {
         _order("back-2", "execute", "kim", _part("wallet", 120, 120), ends="refunded", cancel=True),
     ],
 }
+
+
+def orders_url(folder: Path) -> str:
+    """Where the orders of a folder are: in the database that its manifest names, or in a file beside it."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    return str(manifest.get("orders_url", f"sqlite:///{folder / 'orders.db'}"))

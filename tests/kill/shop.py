@@ -13,81 +13,38 @@ import argparse
 import asyncio
 import json
 import os
-import re
-import signal
 import sqlite3
 import sys
-import threading
 import traceback
 import uuid
-from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio._backends._asyncio  # before the fork, as the adapters below
-from manifest import MANIFEST, REFUSED_MINOR, UNTOLD_MINOR
+from kill_points import KillPoints, kill_at_trips, killing_connection
+from manifest import MANIFEST, REFUSED_MINOR, UNTOLD_MINOR, orders_url
+from order_database import OrderDatabase, open_database
 
 from orderway import App, Business, Money, Pay, Retry, receipts
-from orderway.adapters import ports_for
+from orderway.adapters import Ports, ports_for
 from orderway.channels.scripted import DOUBLED, LOST, PaysLater, Refuses, ScriptedChannel
 from orderway.core.money import define_currency
 from orderway.core.order import Order, Stage
 from orderway.sql import ledger, sequence, store, workers
 from orderway.sql.dialects import sqlite
+from orderway.sql.dialects.mysql import session
+from orderway.sql.dialects.postgresql import link
+from orderway.sql.network import database
 from orderway.system_clock import SystemClock
-from orderway.testing.crash import CrashPoints
 from orderway.testing.watched import watched_business, watched_channel, watched_ports
 
-PRELOADED = (anyio._backends._asyncio, ledger, sequence, sqlite, store, workers)
+PRELOADED = (anyio._backends._asyncio, database, ledger, link, sequence, session, sqlite, store, workers)
 """Loaded before the fork: otherwise each shop would load its adapters anew, which takes longer than its work."""
 
 UNDONE = frozenset({Stage.RETURNING, Stage.REFUNDING, Stage.REFUNDED})
 define_currency(MANIFEST["points"])
 TYPES = {"execute": 1, "transaction": 2, "receipt": 3, "steps": 4}
-
-
-class KillPoints(CrashPoints):
-    """Points at one of which this process really dies."""
-
-    folder: Path
-    die_at: str | None
-    nth: int
-
-    def arm(self, folder: Path, die_at: str | None, nth: int) -> None:
-        """Say where to die."""
-        self.folder, self.die_at, self.nth = folder, die_at, nth
-        self.passes: Counter[str] = Counter()
-        self.lock = threading.Lock()
-
-    def _arrive(self, name: str, error: Exception, *, can_freeze: bool) -> bool:
-        self.pass_point(name)
-        return False
-
-    def pass_point(self, name: str) -> None:
-        """Count a point, and die if it is the one."""
-        with self.lock:
-            self.passes[name] += 1
-            if name == self.die_at and self.passes[name] == self.nth:
-                (self.folder / "died-at").write_text(name)
-                os.kill(os.getpid(), signal.SIGKILL)
-
-
-def killing_connection(points: KillPoints) -> type[sqlite3.Connection]:
-    """Connections with a point before and after each statement of a write transaction."""
-    first_words = re.compile(r"(BEGIN|COMMIT|INSERT INTO \w+?|UPDATE \w+?)(?=_\d|\W|$)")
-
-    class KillingConnection(sqlite3.Connection):
-        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:  # type: ignore[override]
-            match = first_words.match(sql)
-            if match is None:
-                return super().execute(sql, *parameters)
-            points.pass_point(f"before sql {match.group(1)}")
-            cursor = super().execute(sql, *parameters)
-            points.pass_point(f"after sql {match.group(1)}")
-            return cursor
-
-    return KillingConnection
 
 
 class ShopBusiness(Business[dict[str, Any]]):
@@ -149,13 +106,22 @@ class BySteps(ShopBusiness):
         delivery.execute("INSERT INTO goods VALUES (:number)", {"number": order.own_number}, expect=1)
 
 
-def make_goods(path: Path, *, with_receipts: bool) -> None:
-    """Without a unique key: what is delivered twice shall show."""
+GOODS = ("goods", "came_back")
+"""Without a unique key: what is delivered twice shall show."""
+
+
+async def make_goods(orders: OrderDatabase) -> None:
+    """The goods that are kept with the orders."""
+    for table in GOODS:
+        await orders.execute(f"CREATE TABLE IF NOT EXISTS {table} (own_number VARCHAR(40) NOT NULL)")
+
+
+def make_shop(path: Path) -> None:
+    """The goods that are kept elsewhere, with their receipts."""
     connection = sqlite3.connect(path, timeout=30)
-    connection.execute("CREATE TABLE IF NOT EXISTS goods (own_number TEXT NOT NULL)")
-    connection.execute("CREATE TABLE IF NOT EXISTS came_back (own_number TEXT NOT NULL)")
-    if with_receipts:
-        receipts.create_table(connection)
+    for table in GOODS:
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (own_number TEXT NOT NULL)")
+    receipts.create_table(connection)
     connection.commit()
     connection.close()
 
@@ -194,20 +160,27 @@ async def sell(app: App, entry: dict[str, Any], clock: SystemClock) -> None:
     await app.forward(order.id)
 
 
-async def all_ended(path: Path, clock: SystemClock) -> None:
+async def all_ended(orders: OrderDatabase, clock: SystemClock) -> None:
     """Wait until no order is due any more."""
     never = asyncio.Event()
-    connection = sqlite3.connect(path, timeout=30)
-    while connection.execute("SELECT count(*) FROM ow_orders_0 WHERE due_at_us IS NOT NULL").fetchone() != (0,):
+    while (await orders.fetch("SELECT count(*) AS due FROM ow_orders_0 WHERE due_at_us IS NOT NULL"))[0]["due"]:
         await clock.wait(never, 0.02)
-    connection.close()
+
+
+def open_ports(url: str, points: KillPoints) -> Ports:
+    """Ports whose every statement passes points; not started yet."""
+    if url.startswith("sqlite:"):
+        return ports_for(url, factory=killing_connection(points))
+    kill_at_trips(points)
+    return ports_for(url)
 
 
 async def main(arguments: argparse.Namespace) -> None:
     folder: Path = arguments.folder
     points = KillPoints()
     points.arm(folder, None, 0)
-    ports = ports_for(f"sqlite:///{folder / 'orders.db'}", factory=killing_connection(points))
+    url = orders_url(folder)
+    ports = open_ports(url, points)
     clock = SystemClock()
     soon = PaysLater(timedelta(milliseconds=30), DOUBLED)
     script = {REFUSED_MINOR: Refuses(), UNTOLD_MINOR: PaysLater(timedelta(milliseconds=30), LOST)}
@@ -224,20 +197,21 @@ async def main(arguments: argparse.Namespace) -> None:
     for business in (ByExecute(), ByTransaction(), ByReceipt(folder / "shop.db"), BySteps()):
         app.register(watched_business(business, points))
     bank.notify = lambda body, headers: app.notify("bank", body, headers)
-    make_goods(folder / "shop.db", with_receipts=True)
+    make_shop(folder / "shop.db")
     await ports.start()
-    make_goods(folder / "orders.db", with_receipts=False)
-    points.arm(folder, arguments.die_at, arguments.nth)
-    async with app:
-        stop = asyncio.Event()
-        bell = asyncio.create_task(bank.run(stop))
-        for top_up in MANIFEST["top_ups"]:
-            money = Money(top_up["amount_minor"], top_up["currency"])
-            await app.wallet.top_up(top_up["uid"], money, key=top_up["key"])
-        await asyncio.gather(*(sell(app, entry, clock) for entry in MANIFEST["orders"]))
-        await all_ended(folder / "orders.db", clock)
-        stop.set()
-        await bell
+    async with open_database(url) as orders:
+        await make_goods(orders)
+        points.arm(folder, arguments.die_at, arguments.nth)
+        async with app:
+            stop = asyncio.Event()
+            bell = asyncio.create_task(bank.run(stop))
+            for top_up in MANIFEST["top_ups"]:
+                money = Money(top_up["amount_minor"], top_up["currency"])
+                await app.wallet.top_up(top_up["uid"], money, key=top_up["key"])
+            await asyncio.gather(*(sell(app, entry, clock) for entry in MANIFEST["orders"]))
+            await all_ended(orders, clock)
+            stop.set()
+            await bell
     bank.disconnect()
     (folder / "passed.json").write_text(json.dumps(points.passes))
 

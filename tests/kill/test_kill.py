@@ -7,12 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,9 +17,8 @@ from pathlib import Path
 
 import pytest
 from auditor import audit
-from manifest import MANIFEST
+from shop_processes import Shops, kill_and_take_up, make_folder
 
-HERE = Path(__file__).parent
 LONG = bool(os.environ.get("ORDERWAY_LONG"))
 
 CALLS = (
@@ -54,63 +49,11 @@ ONCE = ("workers.join", "points.refund")
 KILLS = [(point, nth) for point, nth in KILLS if nth == 1 or not point.endswith(ONCE)]
 
 
-class Shops:
-    """A few servers that fork a shop for each request: real processes without the price of an interpreter's start."""
-
-    def __init__(self, count: int) -> None:
-        self._free: queue.SimpleQueue[subprocess.Popen[str]] = queue.SimpleQueue()
-        self._servers = [
-            subprocess.Popen(
-                [sys.executable, "shop.py", "--serve"],
-                cwd=HERE,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            for _ in range(count)
-        ]
-        for server in self._servers:
-            self._free.put(server)
-
-    def run(self, *arguments: str) -> int:
-        """Run a shop; returns its exit code, negative for a signal."""
-        server = self._free.get()
-        try:
-            assert server.stdin is not None
-            assert server.stdout is not None
-            server.stdin.write(json.dumps(arguments) + "\n")
-            server.stdin.flush()
-            return os.waitstatus_to_exitcode(int(server.stdout.readline()))
-        finally:
-            self._free.put(server)
-
-    def close(self) -> None:
-        """End the servers."""
-        for server in self._servers:
-            server.communicate()
-
-
 @pytest.fixture(scope="module")
 def shops() -> Iterator[Shops]:
     shops = Shops(4)
     yield shops
     shops.close()
-
-
-def make_folder(path: Path) -> Path:
-    path.mkdir(parents=True)
-    (path / "manifest.json").write_text(json.dumps(MANIFEST))
-    return path
-
-
-def kill_and_take_up(shops: Shops, folder: Path, point: str, nth: int, *more: str) -> list[str]:
-    """Kill a shop at a point, have another one take up its files; returns what the auditor has to say."""
-    make_folder(folder)
-    code = shops.run(str(folder), "--die-at", point, "--nth", str(nth), *more)
-    assert code == -signal.SIGKILL, f"the shop ended with {code} instead of dying"
-    assert (folder / "died-at").read_text() == point
-    assert shops.run(str(folder), *more) == 0, "the shop that took up did not come to an end"
-    return audit(folder)
 
 
 @pytest.fixture(scope="module")
