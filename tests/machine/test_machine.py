@@ -1,4 +1,7 @@
-"""The Hypothesis machine, on memory and on SQLite. Twenty times as many steps with ORDERWAY_LONG=1."""
+"""The Hypothesis machine: in memory, on SQLite, and over two databases of a server.
+
+With ORDERWAY_LONG=1 twenty times as many steps, on servers ten times as many.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, Verbosity, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from orderway.testing.machine import Grounds, JourneyMachine, MemoryGrounds, SqliteGrounds, rule_names
+from orderway.testing.machine import DatabaseGrounds, Grounds, JourneyMachine, MemoryGrounds, SqliteGrounds, rule_names
+from orderway.testing.servers import Databases
 
 SEED = int(os.environ.get("ORDERWAY_SEED", "20261122"))
 TIMES = 20 if os.environ.get("ORDERWAY_LONG") else 1
@@ -26,23 +30,67 @@ RUNS: dict[str, tuple[Callable[[], Grounds], int]] = {
 }
 
 
+SERVERS = ("postgresql", "mariadb")
+STEPS_ON_A_SERVER = 500
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("grounds", RUNS)
 def test_orders_come_to_their_end_whatever_happens(
     grounds: str, summarize: Callable[[str, str], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     open_grounds, steps = RUNS[grounds]
-    counts: Counter[str] = Counter()
-    machine = type("Machine", (JourneyMachine,), {"open_grounds": staticmethod(open_grounds), "counts": counts})
     caplog.set_level(logging.CRITICAL, logger="orderway")  # the machine makes trouble on purpose
-    first = SEED + list(RUNS).index(grounds) * TIMES
-    for nth in range(TIMES):  # one after the other: Hypothesis remembers all examples of a run
-        run_until(machine, counts, steps * (nth + 1), first + nth)
-    lines = "\n".join(f"{count:>8}  {name}" for name, count in sorted(counts.items()))
-    summarize(f"machine on {grounds}, seed {SEED}: {counts.total()} steps", lines)
+    counts = make_steps(open_grounds, steps, TIMES, SEED + list(RUNS).index(grounds) * TIMES)
+    report(grounds, counts, summarize)
     never = set(rule_names()) - set(counts)
     assert not never or steps < MANY_STEPS, f"rules that were never reached: {never}"
     assert counts.total() >= steps * TIMES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SERVERS)
+def test_and_also_over_two_databases_of_a_server(
+    name: str,
+    request: pytest.FixtureRequest,
+    summarize: Callable[[str, str], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server: Databases = request.getfixturevalue(f"{name}_server")
+    caplog.set_level(logging.CRITICAL, logger="orderway")
+    times = 10 if TIMES > 1 else 1
+    counts = make_steps(lambda: TwoDatabases(server), STEPS_ON_A_SERVER, times, SEED + 1000)
+    report(f"{name}, 3 shards, 2 databases", counts, summarize)
+    assert counts.total() >= STEPS_ON_A_SERVER * times
+
+
+class TwoDatabases(DatabaseGrounds):
+    """Fresh databases for each example, dropped after it."""
+
+    def __init__(self, server: Databases) -> None:
+        self._server = server
+        self._made = [server.new_database(), server.new_database()]
+        super().__init__(self._made, shards=3)
+
+    def close(self) -> None:
+        super().close()
+        for url in self._made:
+            self._server.drop(url)
+
+
+def make_steps(open_grounds: Callable[[], Grounds], steps: int, times: int, first: int) -> Counter[str]:
+    """Run so many steps, so many times; returns how often each rule was executed."""
+    counts: Counter[str] = Counter()
+    machine = type("Machine", (JourneyMachine,), {"open_grounds": staticmethod(open_grounds), "counts": counts})
+    for nth in range(times):  # one after the other: Hypothesis remembers all examples of a run
+        run_until(machine, counts, steps * (nth + 1), first + nth)
+    return counts
+
+
+def report(grounds: str, counts: Counter[str], summarize: Callable[[str, str], None]) -> None:
+    """Have the executions printed at the end of the test run."""
+    lines = "\n".join(f"{count:>8}  {name}" for name, count in sorted(counts.items()))
+    summarize(f"machine on {grounds}, seed {SEED}: {counts.total()} steps", lines)
 
 
 def run_until(machine: type[JourneyMachine], counts: Counter[str], steps: int, number: int) -> None:

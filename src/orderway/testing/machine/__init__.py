@@ -5,7 +5,7 @@ After every step the books must balance, and at the end everything must have com
 """
 
 from orderway.testing.machine.base import rule_names
-from orderway.testing.machine.grounds import Grounds, MemoryGrounds, SqliteGrounds
+from orderway.testing.machine.grounds import DatabaseGrounds, Grounds, MemoryGrounds, SqliteGrounds
 from orderway.testing.machine.rules import JourneyMachine
 
-__all__ = ["Grounds", "JourneyMachine", "MemoryGrounds", "SqliteGrounds", "rule_names"]
+__all__ = ["DatabaseGrounds", "Grounds", "JourneyMachine", "MemoryGrounds", "SqliteGrounds", "rule_names"]

@@ -1,11 +1,11 @@
-"""Where a machine runs: the database that its workers share, in memory or as a SQLite file."""
+"""Where a machine runs: the databases that its workers share, in memory, as a SQLite file, or behind servers."""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,8 +14,9 @@ from orderway.core.order import Order
 from orderway.memory import MemoryDatabase
 from orderway.ports.ledger import Posting
 from orderway.ports.store import Query
+from orderway.testing.goods import Goods
 
-__all__ = ["Grounds", "MemoryGrounds", "SqliteGrounds"]
+__all__ = ["DatabaseGrounds", "Grounds", "MemoryGrounds", "SqliteGrounds"]
 
 GOODS = "CREATE TABLE IF NOT EXISTS goods (order_id TEXT NOT NULL)"
 """Without a unique key: what is delivered twice shall show, not fail."""
@@ -77,29 +78,11 @@ class MemoryGrounds:
         self._database.goods.close()
 
 
-class SqliteGrounds:
-    """A SQLite file in a folder of its own."""
+class _SqlGrounds:
+    """What databases have in common: everything is read anew through the ports."""
 
-    def __init__(self, shards: int = 1) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="orderway-machine-")
-        self._path = Path(self._folder.name) / "orders.db"
-        self._shards = shards
-        self._goods: sqlite3.Connection | None = None
+    def __init__(self) -> None:
         self._given: set[tuple[str, str]] = set()
-
-    def ports(self) -> Ports:
-        """Another set of adapters, with a writer thread of its own."""
-        return ports_for(f"sqlite:///{self._path}", shards=self._shards)
-
-    def prepare(self) -> None:
-        """Make the table."""
-        self._goods = sqlite3.connect(self._path, timeout=30, isolation_level=None)
-        self._goods.execute(GOODS)
-
-    def delivered(self) -> list[str]:
-        """The order ids in ``goods``."""
-        assert self._goods is not None, "prepare() comes first"
-        return [order_id for (order_id,) in self._goods.execute("SELECT order_id FROM goods")]
 
     async def rows(self, observer: Ports) -> Iterable[Order[Any]]:
         """The orders, read anew."""
@@ -117,12 +100,68 @@ class SqliteGrounds:
         self._given |= {(posting.uid, posting.key) for posting in new}
         return new
 
+
+class SqliteGrounds(_SqlGrounds):
+    """A SQLite file in a folder of its own."""
+
+    def __init__(self, shards: int = 1) -> None:
+        super().__init__()
+        self._folder = tempfile.TemporaryDirectory(prefix="orderway-machine-")
+        self._path = Path(self._folder.name) / "orders.db"
+        self._shards = shards
+        self._goods: sqlite3.Connection | None = None
+
+    def ports(self) -> Ports:
+        """Another set of adapters, with a writer thread of its own."""
+        return ports_for(f"sqlite:///{self._path}", shards=self._shards)
+
+    def prepare(self) -> None:
+        """Make the table."""
+        self._goods = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+        self._goods.execute(GOODS)
+
+    def delivered(self) -> list[str]:
+        """The order ids in ``goods``."""
+        assert self._goods is not None, "prepare() comes first"
+        return [order_id for (order_id,) in self._goods.execute("SELECT order_id FROM goods")]
+
     def close(self) -> None:
         """Throw everything away."""
         if self._goods is not None:
             self._goods.close()
         with contextlib.suppress(OSError):
             self._folder.cleanup()
+
+
+class DatabaseGrounds(_SqlGrounds):
+    """Empty databases behind a server, which together hold the orders.
+
+    Args:
+        urls: where they are; whoever made them drops them.
+        shards: into how many tables the orders are spread, over all of them.
+    """
+
+    def __init__(self, urls: Sequence[str], shards: int = 1) -> None:
+        super().__init__()
+        self._urls = urls
+        self._shards = shards
+        self._goods = Goods(urls)
+
+    def ports(self) -> Ports:
+        """Another set of adapters, with connections of its own."""
+        return ports_for(self._urls, shards=self._shards)
+
+    def prepare(self) -> None:
+        """Make the table, in each of them."""
+        self._goods.execute("CREATE TABLE IF NOT EXISTS goods (order_id VARCHAR(40) NOT NULL)")
+
+    def delivered(self) -> list[str]:
+        """The order ids in ``goods``."""
+        return [order_id for (order_id,) in self._goods.execute("SELECT order_id FROM goods")]
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._goods.close()
 
 
 OpenGrounds = Callable[[], Grounds]
