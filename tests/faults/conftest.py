@@ -11,6 +11,7 @@ from orderway.adapters import Ports, open_ports
 from orderway.testing.servers.proxy import Proxy
 
 ANSWER_WITHIN_S = 0.5
+"""Tests wait for it in vain."""
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])

@@ -20,7 +20,7 @@ class Session(Protocol):
         """Run one statement; its rows."""
 
     async def is_waited_for(self) -> bool:
-        """Whether another session waits for a row that this server has locked."""
+        """Whether somebody waits for a lock in this database."""
 
 
 class _Postgresql:
@@ -31,12 +31,14 @@ class _Postgresql:
         return [tuple(row) for row in await self._connection.fetch(sql)]
 
     async def is_waited_for(self) -> bool:
-        return bool(await self.run("SELECT 1 FROM pg_locks WHERE NOT granted"))
+        here = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+        return bool(await self.run(f"SELECT 1 FROM pg_locks WHERE NOT granted AND pid IN ({here})"))
 
 
 class _Mariadb:
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, database: str) -> None:
         self._connection = connection
+        self._database = database
 
     async def run(self, sql: str) -> list[tuple[Any, ...]]:
         async with self._connection.cursor() as cursor:
@@ -44,7 +46,9 @@ class _Mariadb:
             return list(await cursor.fetchall()) if cursor.description else []
 
     async def is_waited_for(self) -> bool:
-        return bool(await self.run("SELECT 1 FROM information_schema.innodb_lock_waits"))
+        # Not the tables of the information schema: they show what was, as long as they are asked all the time.
+        [(_, _, status)] = await self.run("SHOW ENGINE INNODB STATUS")
+        return any(f"`{self._database}`" in line and line.endswith("waiting") for line in status.splitlines())
 
 
 @asynccontextmanager
@@ -67,6 +71,6 @@ async def open_session(url: str) -> AsyncIterator[Session]:
         autocommit=True,
     )
     try:
-        yield _Mariadb(connection)
+        yield _Mariadb(connection, parts.path[1:])
     finally:
         await connection.ensure_closed()

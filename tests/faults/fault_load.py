@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from databases import Session
@@ -77,12 +78,10 @@ class Load:
 
     async def _buy(self, uid: str) -> None:
         while not self._stop.is_set():
-            own_number = str(next(self._numbers))
-            order = await self.again(
-                lambda own_number=own_number: self._app.create(1, uid, amount=PRICE, pay="wallet", own_number=own_number)
-            )
+            asked = {"amount": PRICE, "pay": "wallet", "own_number": str(next(self._numbers))}
+            order = await self.again(partial(self._app.create, 1, uid, **asked))
             self.told.add(order.id)
-            await self.again(lambda order=order: self._app.forward(order.id))
+            await self.again(partial(self._app.forward, order.id))
             async with self._sold:
                 self._sold.notify_all()
 

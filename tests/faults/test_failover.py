@@ -2,9 +2,9 @@
 
 What a user must set up for that:
 
-- on the primary ``synchronous_standby_names`` names the standby, and ``synchronous_commit`` is ``on`` or ``remote_apply``:
-  an OK then means that the standby has it, too. (With two or more standbys: ``ANY 1 (a, b)``, and the one that is
-  furthest ahead is promoted.)
+- on the primary ``synchronous_standby_names`` names the standby, and ``synchronous_commit`` is ``on`` or
+  ``remote_apply``: an OK then means that the standby has it, too. (With two or more standbys: ``ANY 1 (a, b)``, and
+  the one that is furthest ahead is promoted.)
 - something that notices the death, makes sure that the old primary is dead and stays so (else there would be two), and
   promotes the standby.
 - a URL that leads to whoever is the primary: an address that moves, a proxy, or both hosts in it,
