@@ -66,7 +66,7 @@ class PageRun:
             elif block.language == "yaml" and (named := _YAML_FILE.match(block.text)):
                 (self._folder / named[1]).write_text(block.text)
         texts = [*self._commands, *(block.text for block in blocks if block.language == "python")]
-        uses = re.compile(r"\b(?:python|from|import|--app) (\w+)")
+        uses = re.compile(r"\b(?:python|pytest|from|import|--app) (\w+)")
         never = {name.removesuffix(".py") for name in self._files} - set(uses.findall("\n".join(texts)))
         assert not never, f"{self.name}: nothing uses {never}"
 

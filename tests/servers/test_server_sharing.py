@@ -38,6 +38,11 @@ NEEDS_REDIS = """
 def test_it(redis_url):
     pass
 """
+NEEDS_ITS_OWN = """
+def test_it(own_server):
+    from orderway.testing.servers import RedisServer
+    own_server(RedisServer())
+"""
 ENDS_WITHIN_S = 120
 
 
@@ -113,14 +118,22 @@ def test_the_server_goes_with_the_run(run: Run, options: list[str], ending: sign
     assert run.is_server_gone()
 
 
-@pytest.mark.parametrize(("environment", "outcome"), [({}, "1 skipped"), ({"CI": "1"}, "1 error")])
+@pytest.mark.parametrize("environment", [{}, {"CI": "1"}], ids=["", "CI"])
+@pytest.mark.parametrize("tests", [NEEDS_REDIS, NEEDS_ITS_OWN], ids=["shared", "own"])
 def test_without_a_server_a_test_is_skipped_and_fails_in_ci(
-    run: Run, tmp_path: Path, environment: dict[str, str], outcome: str
+    run: Run, tmp_path: Path, environment: dict[str, str], tests: str
 ) -> None:
-    code, output = run.end(NEEDS_REDIS, **environment, PATH=str(tmp_path))
-    assert outcome in output
+    code, output = run.end(tests, **environment, PATH=str(tmp_path))
+    assert ("1 skipped" in output) == (not environment)
     assert code == bool(environment)
     assert "apt-get install --no-install-recommends redis-server" in output
+
+
+def test_a_server_of_its_own_goes_with_the_test(run: Run) -> None:
+    ends = NEEDS_ITS_OWN.replace("own_server(R", "note(own_server(R").replace("())", "()), '')")
+    code, output = run.end(ends)
+    assert code == 0, output
+    assert run.is_server_gone()
 
 
 def test_running_servers_are_used_where_they_are_named(run: Run) -> None:

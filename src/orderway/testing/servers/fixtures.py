@@ -3,7 +3,7 @@
 `postgresql_url`, `mariadb_url` and `redis_url` are the URLs of an empty database each, which is dropped after the test.
 They live on one private server of each kind for the whole run, started when the first test needs it and shared with all
 workers of pytest-xdist; `postgresql_server`, `mariadb_server` and `redis_server` make more databases there. Nobody may
-kill these: a test that wants to kill a server starts one of its own.
+kill these: a test that wants to kill a server starts one of its own, with `own_server`.
 
 `ORDERWAY_TEST_POSTGRESQL_URL`, `ORDERWAY_TEST_MYSQL_URL` and `ORDERWAY_TEST_REDIS_URL` name running servers to use
 instead. Without a server the test is skipped, and fails where `CI` is set: a suite that ran on nothing is not green.
@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, Protocol, TypeVar
 
 import pytest
 
@@ -26,6 +27,15 @@ from orderway.testing.servers.server import Databases, Server
 from orderway.testing.servers.shared import shared_server
 
 _Databases = TypeVar("_Databases", bound=Databases)
+_Server = TypeVar("_Server", bound=Server)
+
+
+class StartServer(Protocol):
+    """What the fixture `own_server` is."""
+
+    def __call__(self, server: _Server) -> _Server:
+        """Starts the server and returns it. If it cannot, the test ends: skipped, or failed where `CI` is set."""
+        ...
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +74,26 @@ def redis_url(redis_server: RedisDatabases) -> Iterator[str]:
     yield from _database(redis_server)
 
 
-def unavailable(error: ServerUnavailable) -> None:
+@pytest.fixture
+def own_server() -> Iterator[StartServer]:
+    """Starts a server of the test's own, to be killed at will; it is removed after the test.
+
+    def test_a_crash(own_server):
+        server = own_server(PostgresqlServer())
+    """
+    with ExitStack() as servers:
+
+        def start(server: _Server) -> _Server:
+            try:
+                servers.enter_context(server)
+            except ServerUnavailable as error:
+                unavailable(error)
+            return server
+
+        yield start
+
+
+def unavailable(error: ServerUnavailable) -> NoReturn:
     """Ends the test: skipped with the reason, failed with it where `CI` is set."""
     if os.environ.get("CI"):
         pytest.fail(f"{error}\nIt fails because CI is set; elsewhere this test is skipped.", pytrace=False)
