@@ -168,15 +168,16 @@ async def test_a_change_is_decided_by_the_row_as_it_is_once_it_is_locked(
 async def test_a_hold_sees_who_has_joined_while_it_waited(
     link: MysqlLink, other: MysqlLink, connect: Connect, writes: Writes
 ) -> None:
-    order, entry = make_order()
-    await link.transact(writes.together([Create(order, entry)]))
-    await other.send([Write("UPDATE ow_orders_0 SET holder = 7")], begin=True)
-    hold = Hold(order.id, 8, NOW_US)
-    held = asyncio.create_task(link.transact(writes.together([hold])))
+    # Whoever holds the first is dead: to see that, the statement looks at the workers before it waits for the second.
+    made = [make_order(holder=5), make_order()]
+    await link.transact(writes.together([Create(*each) for each in made]))
+    await other.send([Write(f"UPDATE ow_orders_0 SET holder = 7 WHERE id = '{made[1][0].id}'")], begin=True)
+    holds = [Hold(order.id, 8, NOW_US) for order, _ in made]
+    held = asyncio.create_task(link.transact(writes.together(holds)))
     await until_waits(link, await connect())
     await other.send([Write("INSERT INTO ow_workers (incarnation, name, beats) VALUES (7, 'late', 0)")], commit=True)
     await held
-    assert hold.result.holder == 7
+    assert [hold.result.holder for hold in holds] == [8, 7]
 
 
 async def test_holds_and_claims_lock_nobody_in_the_workers_table(
