@@ -31,7 +31,12 @@ async def sent_by(link: PostgresqlLink) -> AsyncIterator[list[str]]:
 
 async def until_blocked_by(connection: Connection) -> None:
     """Returns when somebody waits for a lock of this connection."""
-    me = await connection.fetchval("SELECT pg_backend_pid()")
-    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND $1::int = ANY(pg_blocking_pids(pid))"
-    while not await connection.fetchval(waiting, me):
-        continue
+    blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    await until(connection, blocked)
+
+
+async def until(connection: Connection, query: str) -> None:
+    """Returns when the query's one value is true."""
+    async with asyncio.timeout(20):
+        while not await connection.fetchval(query):
+            continue

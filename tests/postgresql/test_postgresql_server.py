@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 import asyncpg
 import pytest
-from postgresql_links import Connect, Connection
+from postgresql_links import Connect, Connection, until
 
 from orderway.adapters import open_ports
 from orderway.errors import ConfigError, Unavailable
@@ -148,8 +148,6 @@ async def test_no_session_is_left_behind(postgresql_url: str) -> None:
     await ports.store.create(*make_order())
     await ports.close()
     beside = await asyncpg.connect(postgresql_url)
-    while await beside.fetchval(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    ):
-        continue
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    await until(beside, f"SELECT ({sessions}) = 1")
     await beside.close()

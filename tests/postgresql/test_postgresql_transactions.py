@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
+import asyncpg
 import pytest
-from postgresql_links import Connect, Connection, sent_by, until_blocked_by
+from postgresql_links import Connect, Connection, sent_by, until, until_blocked_by
 
 from orderway.errors import StaleOrder, Unavailable
 from orderway.sql.network.link import CommitLost
@@ -25,7 +27,7 @@ from orderway.sql.steps import (
     unless_refused,
 )
 from orderway.sql.writes import Writes
-from orderway.testing.conformance.builders import NOW_US, make_change, make_order, paid
+from orderway.testing.conformance.builders import NOW_US, finish, make_change, make_order, paid
 
 HOSTILE = [
     "'",
@@ -44,16 +46,19 @@ HOSTILE = [
 ]
 
 
-async def test_create_and_record_take_one_trip_each(connect: Connect, writes: Writes) -> None:
+async def test_create_and_record_take_one_trip_each_and_both_together(connect: Connect, writes: Writes) -> None:
     link = await connect()
     for _ in range(2):  # the first time it prepares the statements
-        order, entry = make_order()
+        (order, entry), new = make_order(), make_order()
         async with sent_by(link) as created:
             await link.transact(writes.together([Create(order, entry)]))
         async with sent_by(link) as recorded:
-            await link.transact(writes.together([Record(make_change(order, paid(order)))]))
-    assert (len(created), len(recorded)) == (1, 1)
-    assert await link.send([Read("SELECT count(*) FROM ow_journal_0")]) == [(4,)]
+            change = make_change(order, paid(order))
+            await link.transact(writes.together([Record(change)]))
+        async with sent_by(link) as both:
+            await link.transact(writes.together([Create(*new), Record(finish(change.order))]))
+    assert (len(created), len(recorded), len(both)) == (1, 1, 1)
+    assert await link.send([Read("SELECT count(*), max(version) FROM ow_journal_0")]) == [(10, 4)]
 
 
 async def test_statements_without_values_travel_together(connect: Connect) -> None:
@@ -106,6 +111,21 @@ async def test_a_change_that_does_not_fit_writes_nothing_of_its_batch(connect: C
     await link.transact(writes.apart(operations))
     assert operations[0].error is None
     assert isinstance(operations[1].error, StaleOrder)
+
+
+async def test_a_change_that_does_not_fit_keeps_the_orders_of_its_batch_out(connect: Connect, writes: Writes) -> None:
+    link = await connect()
+    (order, entry), new = make_order(), make_order()
+    await link.transact(writes.together([Create(order, entry)]))
+    record = Record(make_change(order, paid(order)))
+    await link.transact(writes.together([record]))
+    batch: list[Operation[Any]] = [Create(*new), record]
+    with pytest.raises(Mismatch):
+        await link.transact(writes.together(batch))
+    assert await link.send([Read("SELECT count(*) FROM ow_orders_0")]) == [(1,)]
+    assert await link.send([Read("SELECT count(*) FROM ow_journal_0")]) == [(2,)]
+    await link.transact(writes.apart(batch))
+    assert [type(operation.error).__name__ for operation in batch] == ["NoneType", "StaleOrder"]
 
 
 async def test_a_taken_id_is_a_duplicate_and_nothing_of_its_batch_stays(connect: Connect, writes: Writes) -> None:
@@ -182,16 +202,23 @@ async def test_a_map_that_is_gone_is_refused(connect: Connect, writes: Writes, o
         await link.transact(writes.together([Create(*make_order())]))
 
 
-async def test_shards_cannot_be_moved_while_a_transaction_runs(connect: Connect, other: Connection) -> None:
-    link = await connect()
-    await link.send([], begin=True)
-    moved = asyncio.create_task(other.execute("UPDATE ow_meta SET epoch = 2"))
-    watcher = await connect()
-    while not await watcher.send([Read("SELECT 1 FROM pg_locks WHERE NOT granted")]):
-        continue
-    assert not moved.done()
-    await link.roll_back()
+@pytest.mark.parametrize("together", [True, False], ids=["one statement", "several"])
+async def test_shards_cannot_be_moved_while_a_transaction_runs(
+    connect: Connect, writes: Writes, other: Connection, postgresql_url: str, together: bool
+) -> None:
+    link, mover = await connect(), await asyncpg.connect(postgresql_url)
+    order, entry = make_order()
+    await link.transact(writes.together([Create(order, entry)]))
+    async with other.transaction():
+        await other.execute("SELECT 1 FROM ow_orders_0 FOR UPDATE")
+        record = [Record(make_change(order, paid(order)))]
+        recorded = asyncio.create_task(link.transact(writes.together(record) if together else writes.apart(record)))
+        await until_blocked_by(other)
+        moved = asyncio.create_task(mover.execute("UPDATE ow_meta SET epoch = 2"))
+        await until(other, "SELECT count(*) = 2 FROM pg_locks WHERE NOT granted")
+    await recorded
     await moved
+    await mover.close()
 
 
 async def test_a_lock_that_does_not_come_is_busy_and_the_transaction_goes_on(

@@ -12,23 +12,8 @@ from sqlalchemy import Integer, SmallInteger, String, Table
 from sqlalchemy.types import BigInteger
 
 from orderway.sql.dialect import Rows
-from orderway.sql.steps import Write
 
-__all__ = ["FENCE", "Fenced", "columns_of", "types_of", "unnest"]
-
-FENCE = "fence AS MATERIALIZED (SELECT 1 FROM ow_meta WHERE id = 1 AND epoch = $1 FOR SHARE)"
-"""A shared lock on the shard map's epoch, whose value is the first parameter. Where it waits for whoever changes the
-epoch, the condition is looked at again with what was committed then."""
-
-
-class Fenced(Write):
-    """A statement with the fence inside: committed by itself, it is a whole transaction.
-
-    The connection gives the first parameter. The statement does all or nothing, and returns one row: whether the
-    fence was passed, and how many rows it touched, ``expect`` or others.
-    """
-
-    __slots__ = ()
+__all__ = ["columns_of", "types_of", "unnest"]
 
 
 def columns_of(rows: Rows, width: int) -> list[Sequence[Any]]:

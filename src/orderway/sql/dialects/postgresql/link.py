@@ -11,8 +11,8 @@ from typing import Any
 import asyncpg
 
 from orderway.errors import Unavailable
-from orderway.sql.dialects.postgresql.arrays import Fenced
 from orderway.sql.dialects.postgresql.errors import DRIVER_ERRORS, translated
+from orderway.sql.dialects.postgresql.fenced import MOST_TOGETHER, Fenced, together
 from orderway.sql.dialects.postgresql.own import own_call
 from orderway.sql.network.link import CommitLost, Link
 from orderway.sql.refusals import check_epoch
@@ -35,7 +35,7 @@ _MOST_PREPARED = 256
 class PostgresqlLink(Link):
     """See ``orderway.sql.network.link.Link``.
 
-    A transaction of one ``Fenced`` statement is that statement, committed by itself. The driver cannot send a
+    A transaction of one or two ``Fenced`` writes is one statement, committed by itself. The driver cannot send a
     statement before the one before is answered; but statements without values travel as one script.
 
     Args:
@@ -54,8 +54,10 @@ class PostgresqlLink(Link):
         """Perform steps in this order; see ``Link.send``."""
         if self._connection.is_closed():
             raise Failed("the connection is closed")
-        if begin and commit and len(steps) == 1 and isinstance(steps[0], Fenced):
-            return await self._alone(steps[0])
+        if begin and commit and 1 <= len(steps) <= MOST_TOGETHER:
+            fenced = [step for step in steps if isinstance(step, Fenced)]
+            if len(fenced) == len(steps):
+                return await self._alone(together(fenced))
         try:
             return await self._send(steps, begin, commit)
         except Refused:
