@@ -78,7 +78,7 @@ class Load:
 
     async def _buy(self, uid: str) -> None:
         while not self._stop.is_set():
-            asked = {"amount": PRICE, "pay": "wallet", "own_number": str(next(self._numbers))}
+            asked: dict[str, Any] = {"amount": PRICE, "pay": "wallet", "own_number": str(next(self._numbers))}
             order = await self.again(partial(self._app.create, 1, uid, **asked))
             self.told.add(order.id)
             await self.again(partial(self._app.forward, order.id))

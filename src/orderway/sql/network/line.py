@@ -54,4 +54,8 @@ class Line:
 
     def unavailable(self, error: BaseException, order_id: str | None = None) -> Unavailable:
         """The database did not answer, and nothing was done."""
-        return Unavailable(f"{self.where} did not answer, nothing was done: {error}", order_id=order_id)
+        return Unavailable(f"{self.where} did not answer, nothing was done: {self.words(error)}", order_id=order_id)
+
+    def words(self, error: BaseException) -> str:
+        """What went wrong, for messages: a database that was silent has left no words of its own."""
+        return str(error) or f"no answer within {self.answer_within_s} s"

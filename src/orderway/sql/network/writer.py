@@ -100,6 +100,7 @@ async def resolve(line: Line, writes: Writes, batch: Batch, session: str, proble
     except (Busy, Failed, OrderwayError, TimeoutError):
         await line.drop()
     if written is None:
-        fail_all(batch, CommitUnknown(f"the commit gave no answer and could not be looked up: {problem}"))
+        words = line.words(problem)
+        fail_all(batch, CommitUnknown(f"the commit gave no answer and could not be looked up: {words}"))
     elif not written:
         fail_all(batch, line.unavailable(problem))

@@ -43,7 +43,8 @@ class PostgresqlServer:
 
     Args:
         url: ``postgresql://user:password@host:port/name``, or ``postgres://``; reserved characters are percent-encoded.
-            Options are the driver's, for instance ``sslmode=verify-full``.
+            Options are the driver's, for instance ``sslmode=verify-full``. Of several servers
+            (``host1:5432,host2:5432/name?target_session_attrs=read-write``) it is the one that takes writes.
 
     Raises:
         ConfigError: the URL is not of this form, or the driver is not installed.
@@ -59,13 +60,13 @@ class PostgresqlServer:
             raise ConfigError(f"{error.name} is missing: pip install 'orderway[postgresql]'") from error
         try:
             parts = urlsplit(url)
-            port = parts.port or 5432
+            hosts = ",".join(map(_host_of, parts.netloc.rpartition("@")[2].split(",")))
         except ValueError:  # its text may quote a part of the password
             raise ConfigError(
                 "a postgresql:// URL has a wrong host or port: what is special in a password is percent-encoded"
             ) from None
         database = unquote(parts.path[1:])
-        self.where = f"postgresql://{parts.hostname or 'localhost'}:{port}/{database}"
+        self.where = f"postgresql://{hosts}/{database}"
         if not database or "/" in database:
             raise ConfigError(f"{self.where} names no database: postgresql://user:password@host:port/name is the form")
         self.url = url
@@ -105,3 +106,14 @@ class PostgresqlServer:
                 f"{self.where} is PostgreSQL {version.major}.{version.minor}: {_OLDEST} or later is needed"
             )
         return PostgresqlLink(connection, name, epoch)
+
+
+def _host_of(place: str) -> str:
+    """Host and port, as they stand in a URL.
+
+    Raises:
+        ValueError: this is no host, or no port.
+    """
+    parts = urlsplit(f"//{place}")
+    host = parts.hostname or "localhost"
+    return f"[{host}]:{parts.port or 5432}" if ":" in host else f"{host}:{parts.port or 5432}"
