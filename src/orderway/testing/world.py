@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +23,10 @@ from orderway.ports.business import Business
 from orderway.ports.store import Query
 from orderway.testing.clock import VirtualClock
 from orderway.testing.crash import CrashPoints, Plan
+from orderway.testing.goods import Goods
 from orderway.testing.watched import watched_business, watched_channel, watched_ports
 
-__all__ = ["Database", "InMemory", "OnSqlite", "Worker", "World"]
+__all__ = ["Database", "InMemory", "OnServer", "OnSqlite", "Worker", "World"]
 
 logger = logging.getLogger("orderway")
 
@@ -43,6 +44,9 @@ class Database(Protocol):
     def execute(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement in the user's own tables, commit it, and return its rows."""
 
+    def close(self) -> None:
+        """Release what was opened here."""
+
 
 class InMemory:
     """A database in memory."""
@@ -57,6 +61,9 @@ class InMemory:
     def execute(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement in the user's own tables."""
         return self._database.goods.execute(sql).fetchall()
+
+    def close(self) -> None:
+        """Nothing was opened."""
 
 
 class OnSqlite:
@@ -77,6 +84,35 @@ class OnSqlite:
         """Run a statement in the user's own tables."""
         with closing(sqlite3.connect(self._path, timeout=30)) as connection, connection:
             return connection.execute(sql).fetchall()
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+
+class OnServer:
+    """An empty database behind a server, or several that together hold the orders.
+
+    Args:
+        urls: where they are; whoever made them drops them.
+        shards: into how many tables the orders are spread, over all of them.
+    """
+
+    def __init__(self, urls: Sequence[str], shards: int = 1) -> None:
+        self._urls = urls
+        self._shards = shards
+        self._goods = Goods(urls)
+
+    def ports(self) -> Ports:
+        """Connections of their own."""
+        return ports_for(self._urls, shards=self._shards)
+
+    def execute(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement in the user's own tables, in each database."""
+        return self._goods.execute(sql)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._goods.close()
 
 
 @dataclass(slots=True)
@@ -146,6 +182,7 @@ class World:
         self.channel.disconnect()
         self.card.disconnect()
         self.elsewhere.close()
+        self.database.close()
 
 
 class Worker:
