@@ -72,7 +72,7 @@ def killing_connection(points: KillPoints) -> type[sqlite3.Connection]:
 
 _BEGIN = re.compile(r"BEGIN\b")
 _COMMIT = re.compile(r"\bCOMMIT\s*$")
-_WRITE = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM)\b")
+_WRITE = re.compile(r"\b(?:INSERT INTO|(?<!FOR )UPDATE|DELETE FROM)\b")
 _LOCK = re.compile(r"\bFOR UPDATE\b")
 _TABLE = re.compile(r"\b(goods|came_back|ow_[a-z]+)")
 _MOST_TELLING = ("goods", "came_back", "ow_orders", "ow_postings", "ow_accounts", "ow_workers")

@@ -112,8 +112,10 @@ GOODS = ("goods", "came_back")
 
 async def make_goods(orders: OrderDatabase) -> None:
     """The goods that are kept with the orders."""
+    found = {row["name"] for row in await orders.fetch(orders.list_tables)}
     for table in GOODS:
-        await orders.execute(f"CREATE TABLE IF NOT EXISTS {table} (own_number VARCHAR(40) NOT NULL)")
+        if table not in found:
+            await orders.execute(f"CREATE TABLE {table} (own_number VARCHAR(40) NOT NULL)")
 
 
 def make_shop(path: Path) -> None:
