@@ -103,7 +103,7 @@ async def test_a_change_that_does_not_fit_writes_nothing_of_its_batch(connect: C
     await link.transact(writes.together([Create(*first), Create(*second)]))
     fits, stale = (make_change(order, paid(order)) for order, _ in (first, second))
     await link.transact(writes.together([Record(make_change(second[0], paid(second[0])))]))
-    operations: list[Operation[None]] = [Record(fits), Record(stale)]
+    operations: list[Operation[Any]] = [Record(fits), Record(stale)]
     with pytest.raises(Mismatch):
         await link.transact(writes.together(operations))
     assert not link.is_committing
@@ -180,7 +180,7 @@ async def test_who_moves_shards_is_waited_for_and_then_another_map_is_refused(
     connect: Connect, writes: Writes, other: Connection, together: bool
 ) -> None:
     link = await connect()
-    operations: list[Operation[None]] = [Create(*make_order())]  # type: ignore[list-item]
+    operations = [Create(*make_order())]
     transaction = other.transaction()
     await transaction.start()
     await other.execute("UPDATE ow_meta SET epoch = 2 WHERE id = 1")
