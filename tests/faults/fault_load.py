@@ -91,11 +91,12 @@ async def selling(url: str) -> AsyncIterator[Load]:
     """An App under load. On leaving, callers finish, and the App is closed once no order is due any more."""
     app = App(ports_for(url, answer_within_s=5.0), beat_every_s=0.2, dead_after_s=2.0)
     app.register(Goods())
-    async with app:
+    # A caller who hears anything else ends the test at once.
+    async with app, asyncio.TaskGroup() as group:
         for number in range(CALLERS):
             await app.wallet.top_up(f"user-{number}", TOP_UP, key="all")
         load = Load(app)
-        callers = asyncio.create_task(load.run())
+        callers = group.create_task(load.run())
         yield load
         load.stop()
         async with asyncio.timeout(60):
