@@ -196,6 +196,7 @@ def test_a_standby_has_each_commit_and_takes_over() -> None:
             primary.execute(f"INSERT INTO t VALUES ({n})")
         with pytest.raises(ServerUnavailable, match="read-only transaction"):
             standby.execute("INSERT INTO t VALUES (99)")
+        assert primary.execute("SELECT application_name, sync_state FROM pg_stat_replication") == "standby|sync"
         primary.kill()
         standby.promote()
         assert standby.execute("SELECT count(*) FROM t") == "5"
