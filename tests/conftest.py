@@ -10,8 +10,8 @@ pytest_plugins = ["orderway.testing.servers.fixtures"]
 
 PROPERTY = "summary"
 
-# What `make check` leaves out, for it must stay under a minute: whole explorations, races between processes, and
-# the SQLite suites over three shards (one shard stays in). `make test` runs everything.
+# What `make check` leaves out, for it must stay under a minute: whole explorations, races between processes, what
+# needs a database server, and the SQLite suites over three shards (one shard stays in). `make test` runs everything.
 SLOW = (
     *(
         "tests/demo/",
@@ -24,6 +24,7 @@ SLOW = (
     ),
     *("tests/races/", "tests/sql/test_sharing.py", "tests/engine/test_odd_payments.py", "tests/test_bench.py"),
     *("tests/channels/test_scripted_http.py", "tests/test_example.py", "processes"),
+    *("tests/mysql/", "tests/postgresql/", "tests/conformance/test_mariadb.py", "tests/conformance/test_postgresql.py"),
 )
 
 
