@@ -20,8 +20,8 @@ PURE = [path for path in MODULES if path.relative_to(SOURCE).parts[0] in {"core"
 DRIVERS = {
     "sqlalchemy": ("sql",),
     "sqlite3": ("sql/dialects/sqlite", "memory", "channels/scripted/", "demo", "testing"),
-    "asyncpg": ("sql/dialects/postgresql",),
-    "asyncmy": ("sql/dialects/mysql",),
+    "asyncpg": ("sql/dialects/postgresql", "testing"),
+    "asyncmy": ("sql/dialects/mysql", "testing"),
     "httpx": ("channels/scripted_http",),
     "starlette": ("channels/scripted_http",),
     "uvicorn": ("channels/scripted_http",),

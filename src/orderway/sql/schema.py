@@ -105,20 +105,20 @@ def _misfit(found: ShardMap, place: int, expected: Expected) -> str:
 
 
 def table_statements(tables: Tables, dialect: SqlAlchemyDialect) -> list[str]:
-    """The statements that make all tables and indexes, in an order that works; each may be run once."""
+    """The statements that make the tables and indexes that are not there yet, in an order that works."""
     if dialect.name in MADE_WHOLE:
         return [_whole(table, dialect) for table in tables.metadata.sorted_tables]
     statements = []
     for table in tables.metadata.sorted_tables:
-        statements.append(str(CreateTable(table).compile(dialect=dialect)).strip())
+        statements.append(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)).strip())
         for index in _indexes(table):
-            statements.append(str(CreateIndex(index).compile(dialect=dialect)).strip())
+            statements.append(str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect)).strip())
     return statements
 
 
 def _whole(table: Table, dialect: SqlAlchemyDialect) -> str:
     """The statement that makes a table together with its indexes."""
-    create = str(CreateTable(table).compile(dialect=dialect)).strip()
+    create = str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)).strip()
     columns, end, options = create.rpartition("\n)")
     quote = dialect.identifier_preparer.quote
     for index in _indexes(table):

@@ -13,6 +13,9 @@ __all__ = ["SCHEMA_LOCK", "prepare"]
 SCHEMA_LOCK = "orderway schema"
 """Of whoever makes or changes tables: in some databases each statement that does so commits by itself."""
 
+_TOGETHER = 50
+"""So many statements in one trip; each table is locked until the end of it, and a server has only so many locks."""
+
 
 async def prepare(server: Server, expected: Expected, create: bool, wait_s: float) -> Stored:
     """Make the tables if there are none, else check that this package and set-up fit them.
@@ -59,8 +62,9 @@ async def _make(link: Link, server: Server, expected: Expected, wait_s: float) -
         if row is None:
             shards = expected.to_make
             tables = Tables(shards.of_database(expected.number))
-            for statement in table_statements(tables, server.dialect.sqlalchemy):
-                await link.script(statement)
+            statements = table_statements(tables, server.dialect.sqlalchemy)
+            for first in range(0, len(statements), _TOGETHER):
+                await link.script(";\n".join(statements[first : first + _TOGETHER]))
             await link.script(meta_insert(shards, expected.number))
             row = await _read(link, server)
         assert row is not None
