@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from orderway.errors import ConfigError, Unavailable
 from orderway.sql.database import Tables
 from orderway.sql.network.link import Link, Server
@@ -27,7 +29,10 @@ async def prepare(server: Server, expected: Expected, create: bool, wait_s: floa
         Unavailable: it does not answer.
     """
     try:
-        link = await server.connect(None)
+        async with asyncio.timeout(wait_s):
+            link = await server.connect(None)
+    except TimeoutError as error:
+        raise Unavailable(f"{server.where} did not answer within {wait_s} s, nothing was done") from error
     except Failed as error:
         raise Unavailable(f"{server.where} did not answer, nothing was done: {error}") from error
     try:
