@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -21,6 +22,9 @@ from orderway.testing.conformance import (
     WorkersConformance,
 )
 from orderway.testing.servers.postgresql import PostgresqlDatabases
+
+PLACES = [(1, 1), (3, 2), *([(3, 1)] if os.environ.get("ORDERWAY_LONG") else [])]
+"""Shards and databases. Three shards in one database have nothing that three over two have not: in the long profile."""
 
 
 class PostgresqlBackend:
@@ -59,7 +63,7 @@ async def _fetch(url: str, sql: str) -> list[tuple[Any, ...]]:
         await connection.close()
 
 
-@pytest.fixture(params=[(1, 1), (3, 1), (3, 2)], ids=["1-shard", "3-shards", "3-shards-2-databases"])
+@pytest.fixture(params=PLACES, ids=lambda place: f"{place[0]}-shards-{place[1]}-databases")
 async def backend(request: pytest.FixtureRequest, postgresql_server: PostgresqlDatabases) -> AsyncIterator[Backend]:
     shards, databases = request.param
     urls = [postgresql_server.new_database() for _ in range(databases)]
