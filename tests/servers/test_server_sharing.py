@@ -43,6 +43,11 @@ def test_it(own_server):
     from orderway.testing.servers import RedisServer
     own_server(RedisServer())
 """
+PYTEST = (
+    # Whoever was started in the background of a shell ignores Ctrl-C, and so would its children.
+    "import signal, sys, pytest; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    " sys.exit(pytest.main(sys.argv[1:]))"
+)
 ENDS_WITHIN_S = 120
 
 
@@ -59,7 +64,7 @@ class Run:
         (self._folder / "test_run.py").write_text(BEGINNING + tests)
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "ORDERWAY", "CI"))}
         return subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "orderway.testing.servers.fixtures", *options],
+            [sys.executable, "-c", PYTEST, "-q", "-rs", "-p", "orderway.testing.servers.fixtures", *options],
             cwd=self._folder,
             env=clean | environment,
             stdout=subprocess.PIPE,
@@ -113,7 +118,11 @@ def test_the_server_goes_with_the_run(run: Run, options: list[str], ending: sign
         assert "has begun\n" in iter(process.stderr.readline, "")
         assert not run.is_server_gone()
         os.killpg(process.pid, ending)
-        process.communicate(timeout=ENDS_WITHIN_S)
+        try:
+            process.communicate(timeout=ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
     assert process.returncode != 0
     assert run.is_server_gone()
 
