@@ -107,6 +107,33 @@ def test_a_server_dies_with_its_owner_even_by_sigkill(kind: Kind) -> None:
     assert not folder.exists()
 
 
+def shared_memory() -> set[str]:
+    """The identities of the System V shared memory of this machine."""
+    segments = subprocess.run(["ipcs", "--shmems"], capture_output=True, text=True, check=True).stdout
+    return {line.split()[1] for line in segments.splitlines() if line.startswith("0x")}
+
+
+def test_a_killed_postgresql_leaves_no_shared_memory() -> None:
+    with PostgresqlServer() as server:
+        identity = (server.data / "postmaster.pid").read_text().splitlines()[6].split()[1]
+        assert server.execute("SHOW dynamic_shared_memory_type") == "mmap", "the other memory is in the folder"
+        server.kill()
+        assert identity in shared_memory(), "the system keeps it, so this test shows something"
+    assert identity not in shared_memory()
+
+
+def test_debians_slow_wrapper_is_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("front", "back"):
+        (tmp_path / name).mkdir()
+    wrapper, program = tmp_path / "pg_wrapper", tmp_path / "back" / "psql"
+    for path in (wrapper, program):
+        path.write_text("#!/bin/sh\n")
+        path.chmod(0o755)
+    (tmp_path / "front" / "psql").symlink_to(wrapper)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'front'}{os.pathsep}{tmp_path / 'back'}")
+    assert binaries.find_program("psql", package="postgresql-client") == str(program)
+
+
 def test_a_server_outlives_the_thread_that_started_it() -> None:
     server = RedisServer()
     starter = threading.Thread(target=server.start)

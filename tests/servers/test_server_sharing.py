@@ -8,11 +8,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from orderway.testing.servers import MariadbServer, PostgresqlServer, RedisServer
+from orderway.testing.servers import MariadbServer, PostgresqlServer, RedisServer, shared
 
 BEGINNING = """
 import json, os, sys, threading
@@ -87,9 +88,12 @@ class Run:
         """What the tests have seen: the server's URL and the database's URL, of each."""
         return [(server, database) for server, database, _ in self._notes()]
 
+    def server_folder(self) -> Path:
+        _, data = ast.literal_eval(self._notes()[0][2])
+        return Path(data).parent
+
     def is_server_gone(self) -> bool:
-        _, folder = ast.literal_eval(self._notes()[0][2])
-        return not Path(folder).parent.exists()
+        return not self.server_folder().exists()
 
     def _notes(self) -> list[list[str]]:
         return [json.loads(line) for line in (self._folder / "notes").read_text().splitlines()]
@@ -136,6 +140,25 @@ def test_without_a_server_a_test_is_skipped_and_fails_in_ci(
     assert ("1 skipped" in output) == (not environment)
     assert code == bool(environment)
     assert "apt-get install --no-install-recommends redis-server" in output
+
+
+def test_the_servers_of_a_run_are_in_memory_where_there_is_room(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(shared, "_MEMORY", tmp_path)
+    monkeypatch.setattr(shared, "_ROOM_BYTES", 1)
+    assert shared._memory() == tmp_path
+    monkeypatch.setattr(shared, "_ROOM_BYTES", 1 << 62)
+    assert shared._memory() is None
+    monkeypatch.setattr(shared, "_MEMORY", tmp_path / "missing")
+    assert shared._memory() is None
+
+
+def test_the_servers_of_a_run_are_where_it_says(run: Run) -> None:
+    code, output = run.end("def test_it(redis_server, redis_url):\n    note(redis_server, redis_url)\n")
+    assert code == 0, output
+    place = shared._memory() or Path(tempfile.gettempdir()).resolve()
+    assert run.server_folder().parent == place
 
 
 def test_a_server_of_its_own_goes_with_the_test(run: Run) -> None:

@@ -10,6 +10,9 @@ from pathlib import Path
 # Debian keeps servers where an ordinary user's PATH does not look.
 _SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin")
 
+# Debian's psql on PATH is Perl that looks for the newest one: ten times as slow as the program that it finds.
+_WRAPPER = "pg_wrapper"
+
 
 class ServerUnavailable(Exception):
     """A server for tests cannot be had: its programs are missing, or it does not start. The text says what to do."""
@@ -34,10 +37,11 @@ def find_program(*names: str, package: str) -> str:
     Raises:
         ServerUnavailable: there is none. The text names the Debian package.
     """
-    path = os.pathsep.join(map(str, _folders()))
     for name in names:
-        if found := shutil.which(name, path=path):
-            return found
+        for folder in _folders():
+            found = shutil.which(name, path=str(folder))
+            if found and Path(found).resolve().name != _WRAPPER:
+                return found
     raise ServerUnavailable(_missing(names[:1], package))
 
 

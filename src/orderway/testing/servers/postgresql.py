@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from orderway.testing.servers.server import HOST, USER, Server, random_name
 _PACKAGE = "postgresql"
 _PROTOCOL_3_0 = 196608
 _AUTHENTICATION_REQUEST = b"R"
+_INTERLOCK_LINE = 6  # of postmaster.pid: key and identity of its System V shared memory
 _STANDBY_WITHIN_S = 30.0
 _PAUSE_S = 0.02
 
@@ -126,6 +128,20 @@ class PostgresqlServer(PostgresqlDatabases, Server):
             raise ServerUnavailable("PostgreSQL did not promote the standby within 60 s.")
         self._primary = None
 
+    def remove(self) -> None:
+        """Ends the server, and removes its folder with all data."""
+        if self._folder is not None and not self.is_running:
+            self._remove_interlock()
+        super().remove()
+
+    def _remove_interlock(self) -> None:
+        """Removes the shared memory by which a killed server is known. The next start would do it, but none comes."""
+        with contextlib.suppress(FileNotFoundError):
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+            if len(lines) > _INTERLOCK_LINE:
+                identity = lines[_INTERLOCK_LINE].split()[-1]
+                subprocess.run(["ipcrm", "--shmem-id", identity], capture_output=True, check=False)
+
     def _wait_for_synchronous(self, name: str) -> None:
         deadline = time.monotonic() + _STANDBY_WITHIN_S
         query = f"SELECT sync_state FROM pg_stat_replication WHERE application_name = '{name}'"
@@ -177,6 +193,7 @@ class PostgresqlServer(PostgresqlDatabases, Server):
             "shared_buffers": "64MB",
             "wal_level": "replica",
             "max_wal_senders": "4",
+            "dynamic_shared_memory_type": "mmap",  # in its folder: it goes with it, even after SIGKILL
             "jit": "off",
             "timezone": "UTC",
             **self.settings,

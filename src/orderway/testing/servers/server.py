@@ -63,6 +63,9 @@ class Server(ABC):
 
     Args:
         settings: settings of the server by their own names, over the ones that are set here.
+
+    Attributes:
+        parent: where its folder is made at the first start; None for the system's place for temporary files.
     """
 
     account: ClassVar[str]  # whom it runs as when we are root
@@ -74,6 +77,7 @@ class Server(ABC):
         self.port = _free_port()
         # As people's passwords are: with characters that must be quoted in a URL.
         self.password = secrets.token_urlsafe(12) + "@/:%"
+        self.parent: Path | None = None
         self._folder: Path | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -189,7 +193,7 @@ class Server(ABC):
                 "Private servers need Linux. Elsewhere start servers with `docker compose up`, and name them in "
                 "ORDERWAY_TEST_POSTGRESQL_URL, ORDERWAY_TEST_MYSQL_URL and ORDERWAY_TEST_REDIS_URL (see compose.yaml)."
             )
-        self._folder = Path(tempfile.mkdtemp(prefix=f"orderway-{type(self).__name__}-")).resolve()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"orderway-{type(self).__name__}-", dir=self.parent)).resolve()
         self._guard = subprocess.Popen(
             [sys.executable, "-I", "-S", guard.__file__, str(self._folder), str(int(self.end_signal))],
             stdin=subprocess.PIPE,
