@@ -10,28 +10,28 @@ pytest_plugins = ["orderway.testing.servers.fixtures"]
 
 PROPERTY = "summary"
 
-# What `make check` leaves out, for it must stay under a minute: whole explorations, races between processes, what
-# needs a database server, and the SQLite suites over three shards (one shard stays in). `make test` runs everything.
+# What `make check` leaves out, for it must stay under a minute: whole explorations, races between processes, hours of
+# virtual time, the longest of the generated examples, and the SQLite suites over three shards (one shard stays in).
+# `make test` runs everything.
 SLOW = (
-    *(
-        "tests/demo/",
-        "tests/explorer/",
-        "tests/faults/",
-        "tests/kill/",
-        "tests/machine/",
-        "tests/simulation/",
-        "tests/servers/",
-    ),
+    *("tests/demo/", "tests/explorer/", "tests/faults/", "tests/kill/", "tests/machine/", "tests/simulation/"),
     *("tests/races/", "tests/sql/test_sharing.py", "tests/engine/test_odd_payments.py", "tests/test_bench.py"),
     *("tests/channels/test_scripted_http.py", "tests/test_example.py", "processes"),
-    *("tests/mysql/", "tests/postgresql/", "tests/conformance/test_mariadb.py", "tests/conformance/test_postgresql.py"),
+    *("tests/servers/", "tests/mysql/", "tests/postgresql/", "tests/with_redis/test_redis_faults.py"),
+    *("test_find_and_overview", "test_every_hold_goes_back_if", "test_a_late_part_counts_for_what_was_asked"),
+    *("test_a_short_balance_that_is_never_topped_up", "test_an_unpaid_order_of_ones_own_gateway_closes"),
+    *("test_data_that_cannot_be_stored_is_a_failed_attempt", "test_what_was_refused_is_refundable_again"),
+    *("test_what_can_never_be_closed_ends", "test_no_fact_asks_for_less_than_nothing"),
 )
+SERVERS = {"postgresql_server", "mariadb_server", "redis_server", "own_server"}
+"""The fixtures of database servers: whatever needs one is slow."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         over_three_shards = item.nodeid.startswith("tests/conformance/test_sqlite.py") and "3-shards" in item.nodeid
-        if over_three_shards or any(part in item.nodeid for part in SLOW):
+        needs_server = isinstance(item, pytest.Function) and not SERVERS.isdisjoint(item.fixturenames)
+        if over_three_shards or needs_server or any(part in item.nodeid for part in SLOW):
             item.add_marker(pytest.mark.slow)
 
 

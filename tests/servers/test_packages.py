@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,11 @@ def folder() -> Iterator[Path]:
         folder.chmod(0o755)
         (folder / "id").symlink_to("/usr/bin/id")
         yield folder
+
+
+def write_program(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/bash\n{script}\n")
+    path.chmod(0o755)
 
 
 def run(path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -55,6 +61,30 @@ def test_a_server_that_runs_elsewhere_is_not_missing(folder: Path) -> None:
     result = run(folder, ORDERWAY_TEST_REDIS_URL="redis://elsewhere/")
     assert "redis-server" not in result.stdout + result.stderr
     assert "mariadb-client" in result.stdout, "databases are made there with it"
+
+
+@pytest.mark.parametrize("exit_code", [0, 100])
+def test_what_is_missing_is_installed_without_starting_services(folder: Path, exit_code: int) -> None:
+    # There is no other apt-get and no other sudo on PATH.
+    policy = folder / "policy-rc.d"
+    for program in ("env", "tee", "chmod", "rm", "cat", "true"):
+        (folder / program).symlink_to(shutil.which(program) or "")
+    for program in PROGRAMS[1:]:
+        (folder / program).symlink_to("/bin/true")
+    write_program(folder / "sudo", 'shift; exec "$@"')
+    write_program(
+        folder / "apt-get",
+        f'echo "apt-get $*, $DEBIAN_FRONTEND, $("{policy}"; echo "services: $?")"\n'
+        f'[ "$1" != install ] || exit {exit_code}',
+    )
+    (folder / "hledger").unlink()
+    folder.chmod(0o777)
+    result = run(folder, POLICY_RC_D=str(policy))
+    assert result.returncode == 0
+    assert "apt-get -qq update, , services: 101" in result.stdout
+    assert "apt-get install --yes --no-install-recommends hledger -q, noninteractive, services: 101" in result.stdout
+    assert not policy.exists(), "the machine decides again"
+    assert ("could not be installed" in result.stderr) == bool(exit_code)
 
 
 def test_nothing_is_said_where_all_is_there(folder: Path) -> None:
