@@ -54,5 +54,14 @@ def test_what_is_acknowledged_is_on_disk(service: str, settings: list[str]) -> N
     assert [setting for setting in settings if setting not in command] == []
 
 
+def test_the_versions() -> None:
+    images = {name: service["image"] for name, service in SERVICES.items()}
+    assert images == {"postgresql": "postgres:16", "mariadb": "mariadb:11", "mysql": "mysql:8.4", "redis": "redis:7"}
+
+
+def test_each_tells_when_it_is_ready() -> None:
+    assert [name for name, service in SERVICES.items() if not service["healthcheck"]["test"]] == []
+
+
 def test_only_mysql_has_to_be_asked_for() -> None:
     assert [name for name, service in SERVICES.items() if "profiles" in service] == ["mysql"]
