@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -22,9 +23,19 @@ SLOW = (
     *("test_a_short_balance_that_is_never_topped_up", "test_an_unpaid_order_of_ones_own_gateway_closes"),
     *("test_data_that_cannot_be_stored_is_a_failed_attempt", "test_what_was_refused_is_refundable_again"),
     *("test_what_can_never_be_closed_ends", "test_no_fact_asks_for_less_than_nothing"),
+    *("tests/engine/test_payment_details.py", "test_resume_with_corrected_data", "test_a_failing_delivery_backs_off"),
+    *("test_a_refund_past_its_deadline", "test_take_back_that_fails_ends", "test_resuming_a_failed_take_back"),
+    *("test_partial_refunds_end_with_exactly", "test_in_reverse_a_leg_gives_only", "test_in_ratio_each_leg"),
+    *("test_an_export_interrupted_at_any_sync", "test_nobody_can_forge_a_line", "test_hledger_comes_to_the_same"),
 )
 SERVERS = {"postgresql_server", "mariadb_server", "redis_server", "own_server"}
 """The fixtures of database servers: whatever needs one is slow."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What is left out as a whole is not even imported, which takes each worker seconds."""
+    place = f"{collection_path.relative_to(config.rootpath).as_posix()}/"
+    return True if config.option.markexpr == "not slow" and place in SLOW else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
