@@ -27,7 +27,7 @@ class Finding:
         part: for people, without a password: ``database 1``, ``redis``, ...
         is_well: nothing need be done.
         found: what was found.
-        advice: what to do; "" if nothing.
+        advice: what to do, where ``found`` does not say so; else "".
     """
 
     part: str
@@ -71,20 +71,11 @@ async def _examine_database(database: Database, number: int) -> Finding:
         advice = "see that the server runs, and that host and port are right and can be reached from here"
         return Finding(part, False, str(error), advice)
     except ConfigError as error:
-        return Finding(part, False, str(error), _advice_on(error))
+        return Finding(part, False, str(error))
     took_ms = (time.perf_counter() - began_s) * 1000
     own = database.shards.of_database(database.number)
     held = f"shard {own[0]}" if len(own) == 1 else f"shards {own[0]} to {own[-1]}"
     return Finding(part, True, f"{database.where} answers in {took_ms:.0f} ms; {held} of {len(database.shards)}")
-
-
-def _advice_on(error: ConfigError) -> str:
-    words = str(error)
-    if "no tables" in words or "no Orderway database" in words or "there is no database" in words:
-        return "make its tables: orderway migrate"
-    if "refuses us" in words:
-        return "correct user, password and name of the database, and grant the user its rights"
-    return "see docs/errors.md"
 
 
 async def _examine_epochs(databases: Sequence[Database]) -> Finding:

@@ -51,6 +51,7 @@ class Membership:
         self.rebirths = 0
         self._new_incarnation = new_incarnation
         self._seen: dict[tuple[int, int], tuple[int, float]] = {}
+        self._silent: set[int] = set()
 
     async def join(self) -> None:
         """Enter the table under a new incarnation."""
@@ -74,13 +75,24 @@ class Membership:
             with suppress(Unavailable):  # where it is still in a table, others notice that it stands still
                 await self.workers.bury(self.incarnation)
             await self.join()
-        dead = self._standing_still(await self.workers.counters())
+        counters = await self.workers.counters()
+        self._tell_of_silence(counters.get(self.incarnation, ()))
+        dead = self._standing_still(counters)
         for incarnation in dead:
             logger.warning(
                 "worker %d has not beaten for %.1f s: its orders are taken over", incarnation, self.dead_after_s
             )
             await self.workers.bury(incarnation)
         return dead
+
+    def _tell_of_silence(self, counters: Sequence[int | None]) -> None:
+        """Log which of several databases stopped answering, or answers again: nothing else fails because of it."""
+        silent = {database for database, counter in enumerate(counters) if counter is None}
+        for database in sorted(silent - self._silent):
+            logger.warning("database %d does not answer: its orders wait, those of the others go on", database + 1)
+        for database in sorted(self._silent - silent):
+            logger.warning("database %d answers again", database + 1)
+        self._silent = silent
 
     def _standing_still(self, counters: Mapping[int, Sequence[int | None]]) -> list[int]:
         """Those of the others whose counter has not moved for too long, in whichever database.

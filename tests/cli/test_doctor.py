@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 from orderway import Business, blocking
 from orderway.adapters import open_ports
 from orderway.cli.commands import orderway
+from orderway.config import load_settings
 from orderway.testing.conformance.builders import make_order
 
 
@@ -52,8 +54,9 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     result = doctor("--url", f"sqlite:///{tmp_path}/none.db", "--json")
     assert result.exit_code == 1
     is_well, found, advice = findings(result)["database 1"]
-    assert (is_well, advice) == (False, "make its tables: orderway migrate")
+    assert (is_well, advice) == (False, "")
     assert "there is no database" in found
+    assert "`orderway migrate`" in found
     assert not list(tmp_path.iterdir())
 
 
@@ -88,3 +91,36 @@ def test_the_configuration_is_shown_without_its_passwords(urls: list[str], tmp_p
     assert "orders go on without it" in result.output
     assert "geheim" not in result.output
     assert doctor("--config", str(config), "--url", urls[0]).exit_code == 2
+
+
+@pytest.mark.parametrize("kind", ["postgresql_url", "mariadb_url"])
+def test_a_server(kind: str, request: pytest.FixtureRequest) -> None:
+    url = request.getfixturevalue(kind)
+    is_well, found, advice = findings(doctor("--url", url, "--json"))["database 1"]
+    assert not is_well
+    assert "it has no tables of Orderway; `orderway migrate` makes them" in found
+    with blocking.App(url, sweep=False):
+        assert doctor("--url", url).exit_code == 0
+    parts = urlsplit(url)
+    wrong = parts._replace(netloc=f"orderway:geheim@{parts.hostname}:{parts.port}").geturl()
+    result = doctor("--url", wrong, "--json")
+    is_well, found, advice = findings(result)["database 1"]
+    assert not is_well
+    assert "refuses us" in found
+    assert "Check user, password, database" in found
+    assert "geheim" not in result.output
+    nowhere = parts._replace(netloc="orderway:geheim@127.0.0.1:1").geturl()
+    result = doctor("--url", nowhere, "--json")
+    is_well, found, advice = findings(result)["database 1"]
+    assert not is_well
+    assert advice.startswith("see that the server runs"), found
+    assert "geheim" not in result.output
+
+
+def test_a_blocking_app_from_its_configuration(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/orders.db"
+    settings = load_settings(environ={}, databases=[url], shards=2, worker={"sweep": False})
+    with blocking.App.from_settings(settings) as app:
+        app.register(Song())
+        assert app.forward(app.create(1, "ann")).is_final
+    assert "2 shards in one database" in doctor("--url", url).output

@@ -14,7 +14,8 @@ class Workers(Protocol):
     All methods raise ``Unavailable`` when the database does not answer.
 
     Where orders are spread over several databases there is a table in each. One that does not answer keeps nobody from
-    the others: only where none answers is ``Unavailable`` raised, but for ``bury``, which has to reach all of them.
+    the others: only where none answers is ``Unavailable`` raised. What did not reach a table can be seen there: an
+    incarnation that stands still, or is missing.
     """
 
     async def join(self, incarnation: int, name: str) -> None:

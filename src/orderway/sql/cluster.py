@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
+from orderway.errors import Unavailable
 from orderway.sql.database import Database
 from orderway.sql.shards import ShardMap
 from orderway.sql.tables import ShardTables
 
 __all__ = ["Cluster"]
+
+T = TypeVar("T")
+PATIENCE_S = 0.5
+"""So long the others wait for a silent database: less than a heartbeat may be late before its worker counts as dead."""
 
 
 class Cluster:
@@ -24,6 +31,7 @@ class Cluster:
         self.home = self.databases[0]
         """Where that lives which belongs to no order and no user: sequences, parked payments."""
         self._only = self.home if len(self.databases) == 1 else None
+        self._behind: dict[int, asyncio.Task[Any]] = {}
 
     @property
     def shards(self) -> ShardMap:
@@ -37,6 +45,52 @@ class Cluster:
         if problem is not None:
             await self.close()
             raise problem
+
+    async def ask(
+        self, question: Callable[[int], Coroutine[Any, Any, T]], numbers: Iterable[int] | None = None
+    ) -> dict[int, T]:
+        """Ask several databases at once; the answers, by the database's number, of those that answer.
+
+        One that is down, or silent for ``PATIENCE_S``, is left out: it keeps nobody from the others. A silent one is
+        not asked again until it has answered, or failed; what it was asked may still happen.
+
+        Args:
+            question: asks the database of this number.
+            numbers: of the databases to ask; None for all.
+
+        Raises:
+            Unavailable: none of them answers.
+        """
+        asked = range(len(self.databases)) if numbers is None else list(numbers)
+        if len(self.databases) == 1:
+            return {number: await question(number) for number in asked}
+        tasks = {number: asyncio.create_task(question(number)) for number in asked if number not in self._behind}
+        if not tasks:
+            if not asked:
+                return {}
+            raise Unavailable(f"{self.databases[asked[0]].where} has not answered yet: nothing was done")
+        for task in tasks.values():
+            task.add_done_callback(_seen)
+        await self._wait(tasks)
+        done = {number: task for number, task in tasks.items() if task.done()}
+        problems = [error for task in done.values() if (error := task.exception()) is not None]
+        for error in problems:
+            if not isinstance(error, Unavailable) or len(problems) == len(tasks):
+                raise error
+        return {number: task.result() for number, task in done.items() if task.exception() is None}
+
+    async def _wait(self, tasks: dict[int, asyncio.Task[T]]) -> None:
+        """Wait for all, but no longer than it is worth; then for as many as it takes to have an answer."""
+        _, pending = await asyncio.wait(tasks.values(), timeout=PATIENCE_S)
+        while pending and len(pending) == len(tasks):
+            _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for number, task in tasks.items():
+            if task in pending:
+                self._behind[number] = task
+                task.add_done_callback(partial(self._caught_up, number))
+
+    def _caught_up(self, number: int, task: asyncio.Task[Any]) -> None:
+        del self._behind[number]
 
     async def close(self) -> None:
         """Close all databases. Idempotent."""
@@ -71,3 +125,9 @@ class Cluster:
 
     def _of_shard(self, shard: int) -> Database:
         return self.databases[self.shards.databases[shard]]
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """Look at how a task ended: perhaps nobody waits for it any more."""
+    if not task.cancelled():
+        task.exception()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import Counter
-from collections.abc import Awaitable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from sqlalchemy import Select
 from orderway.core.ids import check_order_id
 from orderway.core.journal import Entry
 from orderway.core.order import Order, Status
-from orderway.errors import OrderNotFound, Unavailable
+from orderway.errors import OrderNotFound
 from orderway.ports.limits import check_page
 from orderway.ports.store import Change, Page, Query, Transaction
 from orderway.sql.cluster import Cluster
@@ -113,16 +113,15 @@ class SqlStore:
         databases = self._cluster.databases
         is_one = len(databases) == 1
         look = Claim(types, holder, now_us, due_at_us, 1 if is_one else limit)
-        seen = await _of_those_that_answer([database.due(look) for database in databases])
+        seen = await self._cluster.ask(lambda number: databases[number].due(look))
         # From one database, the first of each shard only: they say which shards to look at.
-        due = heapq.nsmallest(limit, ((*row, at) for at, rows in seen.items() for row in rows))
-        claims = []
-        for at in sorted({at for _, _, at in due}):
-            ids = [order_id for _, order_id, database in due if database == at]
+        due = heapq.nsmallest(limit, ((*row, number) for number, rows in seen.items() for row in rows))
+        claims: dict[int, Claim] = {}
+        for number in sorted({number for _, _, number in due}):
+            ids = [order_id for _, order_id, of_database in due if of_database == number]
             shards = sorted({self._cluster.shards.of_order(order_id) for order_id in ids})
-            claim = Claim(types, holder, now_us, due_at_us, limit if is_one else len(ids), shards)
-            claims.append(_write(databases[at], claim))
-        claimed = await _of_those_that_answer(claims)
+            claims[number] = Claim(types, holder, now_us, due_at_us, limit if is_one else len(ids), shards)
+        claimed = await self._cluster.ask(lambda number: _write(databases[number], claims[number]), claims)
         orders = [order for each in claimed.values() for order in each]
         return orders if len(claims) < 2 else _longest_due_first(orders, due)
 
@@ -166,25 +165,6 @@ class SqlStore:
 
 async def _write(database: Database, operation: Operation[T]) -> T:
     return await database.write(operation)
-
-
-async def _of_those_that_answer(asked: Sequence[Awaitable[T]]) -> dict[int, T]:
-    """The answers by the number of the question, without those of databases that do not answer.
-
-    Raises:
-        Unavailable: none of them answers.
-    """
-    answers = await asyncio.gather(*asked, return_exceptions=True)
-    found: dict[int, T] = {}
-    problem: BaseException | None = None
-    for at, answer in enumerate(answers):
-        if not isinstance(answer, BaseException):
-            found[at] = answer
-        elif problem is None or not isinstance(answer, Unavailable):
-            problem = answer
-    if problem is not None and (not found or not isinstance(problem, Unavailable)):
-        raise problem
-    return found
 
 
 def _longest_due_first(orders: Iterable[Order[Any]], due: Sequence[tuple[int, str, int]]) -> list[Order[Any]]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from sqlalchemy import Column, select
 
-from orderway.errors import Unavailable
 from orderway.sql.cluster import Cluster
 from orderway.sql.database import Database
 from orderway.sql.operations import Beat, Bury, Join
@@ -60,40 +58,22 @@ class SqlWorkers:
         return names
 
     async def bury(self, incarnation: int) -> None:
-        """Take an incarnation out of all tables."""
+        """Take an incarnation out of the tables."""
 
         async def bury(database: Database) -> None:
             await database.write(Bury(incarnation))
 
-        await self._everywhere(bury)
-
-    async def _everywhere(self, ask: Callable[[Database], Coroutine[Any, Any, T]]) -> None:
-        """Do something in each database, also where it fails in one of them; then raise what went wrong."""
-        results = await asyncio.gather(*(ask(each) for each in self._cluster.databases), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        await self._where_it_answers(bury)
 
     async def _where_it_answers(self, ask: Callable[[Database], Coroutine[Any, Any, T]]) -> list[T | None]:
-        """The answer of each database; None where it is unavailable.
+        """The answer of each database; None where there is none.
 
         Raises:
-            Unavailable: all of them are.
+            Unavailable: there is none from any.
         """
-        results = await asyncio.gather(*(ask(each) for each in self._cluster.databases), return_exceptions=True)
-        answers: list[T | None] = []
-        problems: list[BaseException] = []
-        for result in results:
-            if isinstance(result, BaseException):
-                if not isinstance(result, Unavailable):
-                    raise result
-                problems.append(result)
-                answers.append(None)
-            else:
-                answers.append(result)
-        if len(problems) == len(results):
-            raise problems[0]
-        return answers
+        databases = self._cluster.databases
+        answers = await self._cluster.ask(lambda number: ask(databases[number]))
+        return [answers.get(number) for number in range(len(databases))]
 
 
 async def _by_incarnation(database: Database, name: str) -> dict[int, Any]:

@@ -39,7 +39,10 @@ async def prepare(server: Server, expected: Expected, create: bool, wait_s: floa
         row = await _read(link, server)
         if row is None:
             if not create:
-                raise ConfigError(f"{server.where} is no Orderway database: it has no tables of Orderway")
+                raise ConfigError(
+                    f"{server.where} is no Orderway database: it has no tables of Orderway; "
+                    "`orderway migrate` makes them"
+                )
             row = await _make(link, server, expected, wait_s)
         return check(row, expected, server.where)
     except (Failed, Conflict, Busy) as error:

@@ -101,5 +101,7 @@ def _dialect_of(version: str, where: str) -> MysqlDialect:
 
 def _refusal(error: BaseException, where: str) -> ConfigError | Failed:
     if number_of(error) in REFUSES_US:
-        return ConfigError(f"{where} refuses the connection: {translated(error)}. Check user, password and database")
+        return ConfigError(
+            f"{where} refuses us: {translated(error)}. Check user, password, database, and the user's rights"
+        )
     return Failed(str(translated(error)))

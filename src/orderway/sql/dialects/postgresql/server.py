@@ -88,7 +88,9 @@ class PostgresqlServer:
                 max_cacheable_statement_size=0,
             )
         except REFUSES_US as error:
-            raise ConfigError(f"{self.where} refuses us: {error}") from None
+            raise ConfigError(
+                f"{self.where} refuses us: {error}. Check user, password, database, and the user's rights"
+            ) from None
         except DRIVER_ERRORS as error:
             problem = translated(error)
             if isinstance(problem, Refused):

@@ -47,7 +47,10 @@ def require(path: Path) -> None:
         ConfigError: says which it is.
     """
     if not path.exists():
-        raise ConfigError(f"there is no database {path}: is the path right? An App that is started makes the file")
+        raise ConfigError(
+            f"there is no database {path}: is the path right? An App that is started makes the file, "
+            "and so does `orderway migrate`"
+        )
     try:
         connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
         try:
@@ -57,7 +60,9 @@ def require(path: Path) -> None:
     except sqlite3.DatabaseError as error:
         raise ConfigError(f"{path} is no Orderway database: {error}") from error
     if stored is None:
-        raise ConfigError(f"{path} is no Orderway database: it has no tables of Orderway")
+        raise ConfigError(
+            f"{path} is no Orderway database: it has no tables of Orderway; `orderway migrate` makes them"
+        )
 
 
 def _read(connection: sqlite3.Connection) -> tuple[int, int, str] | None:
