@@ -5,8 +5,17 @@ All adapters on one :class:`MemoryDatabase` see the same data, as connections to
 
 from orderway.memory.database import MemoryDatabase
 from orderway.memory.ledger import MemoryLedger
+from orderway.memory.mailbox import MemoryMailbox
 from orderway.memory.parking import MemoryParking
 from orderway.memory.store import MemoryStore
 from orderway.memory.workers import MemorySequence, MemoryWorkers
 
-__all__ = ["MemoryDatabase", "MemoryLedger", "MemoryParking", "MemorySequence", "MemoryStore", "MemoryWorkers"]
+__all__ = [
+    "MemoryDatabase",
+    "MemoryLedger",
+    "MemoryMailbox",
+    "MemoryParking",
+    "MemorySequence",
+    "MemoryStore",
+    "MemoryWorkers",
+]

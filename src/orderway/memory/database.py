@@ -18,6 +18,7 @@ from orderway.errors import ConfigError, InvalidValue
 from orderway.memory.gate import Gate
 from orderway.ports.ledger import Posted, StatementLine
 from orderway.ports.parking import ParkedPayment
+from orderway.ports.queue import Buried
 
 __all__ = ["MemoryDatabase", "Shard", "check_storable", "snapshot"]
 
@@ -77,6 +78,9 @@ class MemoryDatabase:
         self.house: dict[tuple[str, str], int] = {}
         self.sequences: dict[str, int] = {}
         self.parked: dict[tuple[str, str], ParkedPayment] = {}
+        self.letters: dict[int, Any] = {}
+        self.last_letter = 0
+        self.buried: list[Buried] = []
         self.gate = Gate()
         self.lock = Lock()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,7 +12,15 @@ from orderway.errors import InvalidValue
 from orderway.ports.ledger import Posting
 from orderway.ports.parking import ParkedPayment
 
-__all__ = ["LONGEST", "check_page", "misfit_in_order", "too_long_in_parked", "too_long_in_posting"]
+__all__ = [
+    "LARGEST_MESSAGE",
+    "LONGEST",
+    "check_message",
+    "check_page",
+    "misfit_in_order",
+    "too_long_in_parked",
+    "too_long_in_posting",
+]
 
 LONGEST: Mapping[str, int] = {
     "uid": 128,
@@ -25,6 +34,31 @@ LONGEST: Mapping[str, int] = {
 }
 """Characters by column."""
 LARGEST_PAGE = 1000
+LONGEST_DELAY_S = 864_000
+"""Ten days: what every queue can hold a message back for."""
+
+
+LARGEST_MESSAGE = 65_536
+"""In bytes."""
+_HEADER = re.compile(r"[a-z][a-z0-9-]{0,63}")
+
+
+def check_message(body: bytes, headers: Mapping[str, str], delay_s: float) -> None:
+    """Refuse a message that not every queue can carry as it is.
+
+    Raises:
+        InvalidValue: says what is wrong; nothing was sent.
+    """
+    if len(body) > LARGEST_MESSAGE:
+        raise InvalidValue(f"the message has {len(body):,} bytes: {LARGEST_MESSAGE:,} are allowed")
+    if not 0 <= delay_s <= LONGEST_DELAY_S:
+        raise InvalidValue(f"delay_s={delay_s}: 0 to {LONGEST_DELAY_S:,} are allowed")
+    for name, value in headers.items():
+        if not _HEADER.fullmatch(name) or not (value.isascii() and value.isprintable()) or len(value) > 1024:
+            raise InvalidValue(
+                f"header {name!r}: lower case letters, digits and dashes are allowed in a name, and up to 1,024"
+                " printable ASCII characters in a value"
+            )
 
 
 def check_page(limit: int) -> None:

@@ -36,6 +36,7 @@ _SUITES = (
     "lock",
     "parking",
     "provider",
+    "queue",
     "races",
     "racing",
     "recording",
@@ -52,6 +53,7 @@ from orderway.testing.conformance.ledger import LedgerConformance  # noqa: E402
 from orderway.testing.conformance.lock import LockBackend, LockConformance  # noqa: E402
 from orderway.testing.conformance.parking import ParkingConformance  # noqa: E402
 from orderway.testing.conformance.provider import Provider  # noqa: E402
+from orderway.testing.conformance.queue import QueueBackend, QueueConformance  # noqa: E402
 from orderway.testing.conformance.sequence import SequenceConformance  # noqa: E402
 from orderway.testing.conformance.store import StoreConformance  # noqa: E402
 from orderway.testing.conformance.workers import WorkersConformance  # noqa: E402
@@ -66,6 +68,8 @@ __all__ = [
     "LockConformance",
     "ParkingConformance",
     "Provider",
+    "QueueBackend",
+    "QueueConformance",
     "SequenceConformance",
     "StoreConformance",
     "WorkersConformance",
