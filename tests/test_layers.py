@@ -24,7 +24,7 @@ DRIVERS = {
     "asyncmy": ("sql/dialects/mysql", "testing"),
     "httpx": ("channels/scripted_http",),
     "starlette": ("channels/scripted_http",),
-    "uvicorn": ("channels/scripted_http",),
+    "uvicorn": ("channels/scripted_http", "worker.py"),
     "redis": ("redis/", "testing"),
     "pydantic": ("config/",),
     "yaml": ("config/",),

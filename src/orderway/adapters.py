@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orderway.errors import ConfigError
 from orderway.ports.ledger import Ledger
 from orderway.ports.parking import Parking
+from orderway.ports.queue import Queue
 from orderway.ports.sequence import Sequence as SequencePort
 from orderway.ports.store import Store
 from orderway.ports.workers import Workers
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from orderway.sql.database import Database
     from orderway.sql.migrating import Place
 
-__all__ = ["Ports", "databases_for", "memory_ports", "open_ports", "places_for", "ports_for", "sql_ports"]
+__all__ = ["Ports", "databases_for", "memory_ports", "open_ports", "places_for", "ports_for", "queue_for", "sql_ports"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,44 @@ def _no_place(url: str, rest: str, **options: Any) -> Place:
     raise ConfigError("memory:// has no tables: nothing is to be made or changed")
 
 
+def queue_for(queue: str | Queue, ports: Ports) -> Queue:
+    """The queue for a URL; not started yet.
+
+    Args:
+        queue: ``store`` for the one in the orders' own database, ``pulsar://host:6650/tenant/namespace/topic``,
+            ``amqp://user:password@host/vhost?queue=name``, or a ``Queue`` that is given back as it is.
+        ports: of that database.
+
+    Raises:
+        ConfigError: no queue goes by this URL, or its extra is missing.
+    """
+    if not isinstance(queue, str):
+        return queue
+    scheme = queue.partition("://")[0]
+    if scheme not in _QUEUES:
+        allowed = ", ".join(name if name == "store" else f"{name}://" for name in sorted(_QUEUES))
+        raise ConfigError(f"{queue.partition(':')[0]!r} is no queue that Orderway knows: {allowed} are allowed")
+    return _QUEUES[scheme](queue, ports)
+
+
+def _store_queue(url: str, ports: Ports) -> Queue:
+    from orderway.queues.store import StoreQueue
+
+    return StoreQueue(ports.mailbox, "the orders' own database")
+
+
+def _pulsar(url: str, ports: Ports) -> Queue:
+    from orderway.queues.pulsar import PulsarQueue
+
+    return PulsarQueue.from_url(url)
+
+
+def _rabbitmq(url: str, ports: Ports) -> Queue:
+    from orderway.queues.rabbitmq import RabbitmqQueue
+
+    return RabbitmqQueue.from_url(url)
+
+
 def memory_ports(database: MemoryDatabase) -> Ports:
     """The ports over a database in memory: for tests, where several Apps share one, or look at its ``goods``."""
     from orderway.memory import MemoryLedger, MemoryParking, MemorySequence, MemoryStore, MemoryWorkers
@@ -205,6 +244,13 @@ _DATABASES: dict[str, Callable[..., Database]] = {
     "postgres": _postgresql,
     "postgresql": _postgresql,
     "sqlite": _sqlite,
+}
+_QUEUES: dict[str, Callable[[str, Ports], Queue]] = {
+    "amqp": _rabbitmq,
+    "amqps": _rabbitmq,
+    "pulsar": _pulsar,
+    "pulsar+ssl": _pulsar,
+    "store": _store_queue,
 }
 _PLACES: dict[str, Callable[..., Place]] = {
     "mariadb": _mysql_place,

@@ -12,9 +12,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from orderway.actions import Actions
-from orderway.adapters import Ports, ports_for
+from orderway.adapters import Ports, ports_for, queue_for
 from orderway.channels.wallet import WalletChannel
 from orderway.core import ids
+from orderway.core.hints import Hint
 from orderway.core.journal import SYSTEM
 from orderway.core.money import Money
 from orderway.core.order import Order, Stage, check_transitions
@@ -22,6 +23,7 @@ from orderway.core.payment import GATEWAY
 from orderway.delivery import forbid_nesting
 from orderway.entropy import Entropy
 from orderway.errors import ConfigError, InvalidValue, Unavailable, UsageError, WrongThread
+from orderway.hinting import Hinting
 from orderway.holds import Holds
 from orderway.journey import Journey
 from orderway.looking import Looking
@@ -35,6 +37,7 @@ from orderway.plans import Pay, check_channel, plan_legs
 from orderway.ports.business import Business
 from orderway.ports.channel import Channel
 from orderway.ports.clock import Clock
+from orderway.ports.queue import Queue
 from orderway.ports.store import Query
 from orderway.recorder import Recorder
 from orderway.sweeper import Sweeper
@@ -69,6 +72,10 @@ class App(Actions, Looking):
             as there are, and one in each new database.
         redis: an option: the URL of a Redis, or ``orderway.redis.Redis``, for a lock and the sequence. No order rests
             on it.
+        queue: an option: the URL of a queue (``pulsar://...``, ``amqp://...``, or ``store`` for one in the orders' own
+            database), or a ``Queue``. It brings hints, which have orders looked at sooner. No order rests on it.
+        queue_delay_s: how long after an order's creation or payment its hint comes.
+        queue_message_lifetime_s: a hint that is older is not tried again when acting on it fails.
         ids: how ``create`` makes the id of an order that brings none: by ``time``, or by ``sequence``, as the original
             does; while the sequence does not answer, by time.
         sweep: run the sweeper in this process; without it, orders that are due wait for another process.
@@ -88,6 +95,9 @@ class App(Actions, Looking):
         wallets: Iterable[str] = ("wallet",),
         shards: int | None = None,
         redis: str | Redis | None = None,
+        queue: str | Queue | None = None,
+        queue_delay_s: float = 60.0,
+        queue_message_lifetime_s: float = 3600.0,
         ids: Literal["time", "sequence"] = "time",
         sweep: bool = True,
         clock: Clock | None = None,
@@ -133,7 +143,19 @@ class App(Actions, Looking):
             self.order_lock,
         )
         self.parked = Parked(self.ports.parking, self.clock, self._record_parked)
-        self.sweeper = Sweeper(self.holds.claim, self.holds.carry, self.clock, most_at_once, beside=self.parked.look)
+        self.sweeper = Sweeper(
+            *(self.holds.claim, lambda: sorted(self.businesses), self.holds.carry, self.clock, most_at_once),
+            beside=self.parked.look,
+        )
+        self.hinting = (
+            None
+            if queue is None
+            else Hinting(
+                *(queue_for(queue, self.ports), self.ports.store, self.holds.forward, self.businesses, self.clock),
+                delay_s=queue_delay_s,
+                lifetime_s=queue_message_lifetime_s,
+            )
+        )
         self.wallet = Wallet(self.ports.ledger, self.clock, self._hint_waiting)
         self._sweeps = sweep
         self._close_within_s = close_within_s
@@ -186,6 +208,8 @@ class App(Actions, Looking):
             await self.membership.join()
             if self.redis is not None:
                 self.redis.start()
+            if self.hinting is not None:
+                await self.hinting.start()
         except BaseException:
             await self.ports.close()
             self._pid = None
@@ -197,6 +221,18 @@ class App(Actions, Looking):
         self._tasks = [asyncio.create_task(self.membership.run(self._stop, self.sweeper.wake))]
         if self.holds.swept:
             self._tasks.append(asyncio.create_task(self.sweeper.run(self._stop)))
+            if self.hinting is not None:
+                self._tasks.append(asyncio.create_task(self.hinting.run(self._stop)))
+
+    @property
+    def _is_running(self) -> bool:
+        """False before ``start`` and after ``close``, and if a part that has to go on all the time has ended."""
+        return self._pid is not None and not any(task.done() for task in self._tasks)
+
+    def _drop(self) -> None:
+        """Have a ``close`` that is under way wait no longer for orders in hand: they are handed back as they are."""
+        for task in self._tasks:
+            task.cancel()
 
     async def close(self) -> None:
         """Finish what is in hand, hand back the rest, and close the store. Idempotent.
@@ -213,6 +249,8 @@ class App(Actions, Looking):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.holds.settle()
+        if self.hinting is not None:
+            await self.hinting.close()
         if self.order_lock is not None:
             await self.order_lock.close()
         try:
@@ -322,6 +360,8 @@ class App(Actions, Looking):
         if holder is not None and order.version == 1 and order.holder == holder and order.updated_at_us == stamp.at_us:
             self.holds.grant(order.id)
         order._decode = business.decode
+        if self.hinting is not None and not waits:
+            self.hinting.send_soon(Hint(order.id, uid))
         return order
 
     async def forward(self, order: Order[Any] | str) -> Order[Any]:
@@ -348,7 +388,29 @@ class App(Actions, Looking):
         ids.check_order_id(order_id)
         hinted = await self.ports.store.hint(order_id, self.clock.now_us())
         self.sweeper.wake()
+        if hinted and self.hinting is not None:
+            self.hinting.send_soon(Hint(order_id), delay_s=0)
         return hinted
+
+    async def send_hint(self, order_id: str, uid: str = "", *, delay_s: float | None = None) -> None:
+        """Send a hint over the queue: the original's compensation signal. ``create`` and payments send their own.
+
+        It is with the queue when this returns. Who receives it forwards the order if something is due for it then.
+
+        Args:
+            order_id: which order; not looked up.
+            uid: its user; a hint that names another one is buried.
+            delay_s: after how many seconds it comes; None for ``queue_delay_s``.
+
+        Raises:
+            ConfigError: this App has no queue.
+            Unavailable: the queue does not answer; the order is due all the same.
+        """
+        self._ready()
+        ids.check_order_id(order_id)
+        if self.hinting is None:
+            raise ConfigError("this App has no queue to send a hint over: give it one, App(..., queue=...)")
+        await self.hinting.send(Hint(order_id, uid), delay_s)
 
     async def sweep(self) -> int:
         """Carry everything that is due here and now; returns how many orders were looked at."""
@@ -356,6 +418,11 @@ class App(Actions, Looking):
         return await self.sweeper.sweep()
 
     # ---- inside ---------------------------------------------------------------------------------------------------
+
+    def _hint_soon(self, order: Order[Any]) -> None:
+        """After something came from outside: a process that does not carry orders itself has others told at once."""
+        if self.hinting is not None and order.due_at_us is not None:
+            self.hinting.send_soon(Hint(order.id, order.uid), None if self.holds.swept else 0)
 
     def _ready(self) -> None:
         if self._pid is None:

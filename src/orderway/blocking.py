@@ -227,6 +227,10 @@ class App:
         """See ``orderway.App.hint``."""
         return self._call(lambda: self.inner.hint(order_id))
 
+    def send_hint(self, order_id: str, uid: str = "", *, delay_s: float | None = None) -> None:
+        """See ``orderway.App.send_hint``."""
+        self._call(lambda: self.inner.send_hint(order_id, uid, delay_s=delay_s))
+
     def cancel(self, order_id: str, *, actor: str, reason: str) -> Order[Any]:
         """See ``orderway.App.cancel``."""
         return self._call(lambda: self.inner.cancel(order_id, actor=actor, reason=reason))

@@ -86,14 +86,12 @@ class Holds:
         finally:
             self._active.discard(order_id)
 
-    async def claim(self, limit: int) -> Sequence[Order[Any]]:
-        """Take hold of due orders of the types served here."""
-        if not self._businesses:
+    async def claim(self, types: Sequence[int], limit: int) -> Sequence[Order[Any]]:
+        """Take hold of due orders of these types."""
+        if not types:
             return ()
         now_us = self._clock.now_us()
-        orders = await self._store.claim(
-            sorted(self._businesses), self._membership.incarnation, now_us, now_us + self._lease_us, limit
-        )
+        orders = await self._store.claim(types, self._membership.incarnation, now_us, now_us + self._lease_us, limit)
         # Orders that a task of this process is carrying right now only had their lease renewed.
         return [order for order in orders if order.id not in self._active]
 

@@ -49,6 +49,8 @@ class Membership:
         self.dead_after_s = dead_after_s
         self.incarnation = 0
         self.rebirths = 0
+        self.beaten_at_s: float | None = None
+        """When the database last took a heartbeat, on the clock's monotonic count; None before the first."""
         self._new_incarnation = new_incarnation
         self._seen: dict[tuple[int, int], tuple[int, float]] = {}
         self._silent: set[int] = set()
@@ -75,6 +77,7 @@ class Membership:
             with suppress(Unavailable):  # where it is still in a table, others notice that it stands still
                 await self.workers.bury(self.incarnation)
             await self.join()
+        self.beaten_at_s = self.clock.monotonic_s()
         counters = await self.workers.counters()
         self._tell_of_silence(counters.get(self.incarnation, ()))
         dead = self._standing_still(counters)

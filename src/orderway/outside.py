@@ -39,6 +39,7 @@ class Outside:
     payments: Payments
     parked: Parked
     sweeper: Sweeper
+    _hint_soon: Callable[[Order[Any]], None]
     _ready: Callable[[], None]
 
     async def record_payment(
@@ -193,6 +194,7 @@ class Outside:
         ids.check_order_id(order_id)
         order = await self.recorder.record_from_outside(order_id, decide, stamp)
         self.sweeper.wake()
+        self._hint_soon(order)
         return self._adopt(order)
 
     def _adopt(self, order: Order[Any]) -> Order[Any]:

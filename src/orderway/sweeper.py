@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -19,8 +20,12 @@ logger = logging.getLogger("orderway")
 class Sweeper:
     """Claims due orders in batches and forwards them, at most so many at once.
 
+    A type whose orders are many, or slow, does not keep the others waiting: half of the hands are for whatever is
+    longest due, the other half is shared out among the types served here, each of which always has its own.
+
     Args:
-        claim: takes hold of at most so many due orders of the types served here.
+        claim: takes hold of at most so many due orders of these types, the longest due first.
+        types: the order types that are served here, as they are now.
         forward: carries one claimed order on.
         clock: for the waiting.
         most_at_once: bound on orders in hand; also bounds the memory.
@@ -30,7 +35,8 @@ class Sweeper:
 
     def __init__(
         self,
-        claim: Callable[[int], Awaitable[Sequence[Order[Any]]]],
+        claim: Callable[[Sequence[int], int], Awaitable[Sequence[Order[Any]]]],
+        types: Callable[[], Sequence[int]],
         forward: Callable[[Order[Any]], Awaitable[Any]],
         clock: Clock,
         most_at_once: int = 256,
@@ -38,13 +44,14 @@ class Sweeper:
         beside: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self._claim = claim
+        self._types = types
         self._forward = forward
         self._clock = clock
-        self._most_at_once = most_at_once
+        self.most_at_once = most_at_once
         self._poll_s = poll_s
         self._beside = beside
         self._wake = asyncio.Event()
-        self._in_hand: set[asyncio.Task[None]] = set()
+        self._in_hand: dict[asyncio.Task[None], int] = {}
         self.forwarded = 0
 
     def wake(self) -> None:
@@ -75,14 +82,28 @@ class Sweeper:
 
     async def sweep_once(self) -> int:
         """Claim what is due, as far as there are free hands, and start forwarding it; returns how many orders."""
-        free = self._most_at_once - len(self._in_hand)
-        if free <= 0:
+        types = self._types()
+        own = self.most_at_once // (2 * len(types)) if len(types) > 1 else 0
+        held = Counter(self._in_hand.values())
+        shared = self.most_at_once - own * len(types) - sum(max(held[each] - own, 0) for each in types)
+        claimed = await self._take(types, shared)
+        if claimed < shared:  # nothing else is due
+            return claimed
+        # There may be more. What is not to wait behind it has hands of its own.
+        held = Counter(self._in_hand.values())
+        for each in types:
+            claimed += await self._take([each], own - held[each])
+        return claimed
+
+    async def _take(self, types: Sequence[int], hands: int) -> int:
+        """Claim as many orders as there are hands for, and start forwarding them; returns how many."""
+        if hands <= 0:
             return 0
-        orders = await self._claim(free)
-        put_down = self._put_down_and_wake if len(orders) == free else self._in_hand.discard
+        orders = await self._claim(types, hands)
+        put_down = self._put_down_and_wake if len(orders) == hands else self._put_down
         for order in orders:
             task = asyncio.create_task(self._carry(order))
-            self._in_hand.add(task)
+            self._in_hand[task] = order.type
             task.add_done_callback(put_down)
         return len(orders)
 
@@ -112,7 +133,10 @@ class Sweeper:
         except Exception:
             logger.exception("order %s could not be forwarded now", order.id)
 
+    def _put_down(self, task: asyncio.Task[None]) -> None:
+        del self._in_hand[task]
+
     def _put_down_and_wake(self, task: asyncio.Task[None]) -> None:
         """After an order of a full batch, of which there may be more: look again, with this hand free already."""
-        self._in_hand.discard(task)
+        self._put_down(task)
         self._wake.set()

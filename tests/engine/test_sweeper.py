@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from orderway.sweeper import Sweeper
@@ -12,11 +15,11 @@ HANDS = 4
 
 
 async def test_a_full_batch_is_followed_by_the_next_one_at_once() -> None:
-    due = list(range(3 * HANDS))
+    due = [SimpleNamespace(type=1, number=n) for n in range(3 * HANDS)]
     in_hand, most_in_hand, forwarded = 0, 0, []
     all_forwarded, stop = asyncio.Event(), asyncio.Event()
 
-    async def claim(limit: int) -> Any:
+    async def claim(types: Sequence[int], limit: int) -> Any:
         batch, due[:] = due[:limit], due[limit:]
         return batch
 
@@ -26,11 +29,11 @@ async def test_a_full_batch_is_followed_by_the_next_one_at_once() -> None:
         most_in_hand = max(most_in_hand, in_hand)
         await asyncio.sleep(0)  # as with a group commit: a whole batch ends in the same turn of the loop
         in_hand -= 1
-        forwarded.append(order)
+        forwarded.append(order.number)
         if len(forwarded) == 3 * HANDS:
             all_forwarded.set()
 
-    sweeper = Sweeper(claim, forward, SystemClock(), most_at_once=HANDS, poll_s=3600)
+    sweeper = Sweeper(claim, lambda: [1], forward, SystemClock(), most_at_once=HANDS, poll_s=3600)
     running = asyncio.create_task(sweeper.run(stop))
     async with asyncio.timeout(10):  # far less than the poll that it must not wait for
         await all_forwarded.wait()
@@ -40,3 +43,47 @@ async def test_a_full_batch_is_followed_by_the_next_one_at_once() -> None:
     assert forwarded == list(range(3 * HANDS))
     assert most_in_hand == HANDS
     assert sweeper.forwarded == 3 * HANDS
+
+
+async def test_many_orders_of_one_type_do_not_keep_the_others_waiting() -> None:
+    """A flood of slow orders of one type takes its share of the hands; another type's order is begun at once."""
+    flood, rare = SimpleNamespace(type=1), SimpleNamespace(type=2)
+    due = [flood] * 100
+    begun: Counter[int] = Counter()
+    go_on = asyncio.Event()
+
+    async def claim(types: Sequence[int], limit: int) -> Any:
+        batch = [order for order in due if order.type in types][:limit]
+        for order in batch:
+            due.remove(order)
+        return batch
+
+    async def forward(order: Any) -> None:
+        begun[order.type] += 1
+        await go_on.wait()
+
+    sweeper = Sweeper(claim, lambda: [1, 2, 3], forward, SystemClock(), most_at_once=12, poll_s=3600)
+    for _ in range(3):
+        await sweeper.sweep_once()
+        await asyncio.sleep(0)
+    assert begun == {1: 8}, "half of the hands are for all, a third of the others is its own"
+    due.extend([rare] * 5)
+    for _ in range(3):
+        await sweeper.sweep_once()
+        await asyncio.sleep(0)
+    assert begun == {1: 8, 2: 2}
+    go_on.set()
+    await sweeper.sweep()
+    assert begun == {1: 100, 2: 5}
+
+
+async def test_a_type_alone_has_all_hands() -> None:
+    asked: list[int] = []
+
+    async def claim(types: Sequence[int], limit: int) -> Any:
+        asked.append(limit)
+        return []
+
+    sweeper = Sweeper(claim, lambda: [1], claim, SystemClock(), most_at_once=12)  # type: ignore[arg-type]
+    await sweeper.sweep_once()
+    assert asked == [12]

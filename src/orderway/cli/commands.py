@@ -28,6 +28,7 @@ from orderway.cli.paying import change_payment, confirm_payment, match, parked, 
 from orderway.cli.schema import migrate, schema
 from orderway.cli.verifying import verify
 from orderway.cli.wallets import balance, statement
+from orderway.cli.worker import worker
 from orderway.errors import OrderwayError
 
 __all__ = ["Orderway", "orderway"]
@@ -105,6 +106,6 @@ for _command in (
     *(forward, hint, sweep, cancel, refund, resume, hold, amend, skip, accept),
     *(confirm_payment, change_payment, record_refund, match),
     *(verify, export, demo),
-    *(schema, migrate, doctor),
+    *(schema, migrate, doctor, worker),
 ):
     orderway.add_command(_command)

@@ -9,7 +9,7 @@ from orderway.config.given import Given, Problem
 __all__ = ["PREFIX", "read_environment", "variable_of"]
 
 PREFIX = "ORDERWAY_"
-OTHERS = {"ORDERWAY_APP", "ORDERWAY_CONFIG", "ORDERWAY_LONG", "ORDERWAY_SEED", "ORDERWAY_URL"}
+OTHERS = {"ORDERWAY_APP", "ORDERWAY_CONFIG", "ORDERWAY_LISTEN", "ORDERWAY_LONG", "ORDERWAY_SEED", "ORDERWAY_URL"}
 """Variables that are no settings: of the command line, and of the tests."""
 _OF_TESTS = PREFIX + "TEST_"
 

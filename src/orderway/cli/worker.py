@@ -1,0 +1,59 @@
+"""The command worker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+
+import click
+
+from orderway.cli.opening import Settings, chosen
+from orderway.cli.options import Command
+from orderway.cli.output import print_json, print_note
+from orderway.errors import ConfigError, UsageError
+from orderway.worker import Worker
+
+__all__ = ["worker"]
+
+
+@click.command(cls=Command)
+@click.argument("target", metavar="[MODULE:ATTRIBUTE]", required=False)
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    envvar="ORDERWAY_LISTEN",
+    help="Answer /livez, /readyz and /metrics there; port 0 for any free one. [env: ORDERWAY_LISTEN]",
+)
+@click.pass_obj
+def worker(settings: Settings, target: str | None, listen: str | None) -> None:
+    """Carry orders until stopped. Runs hooks: needs your App.
+
+    Start as many as you like: they share the work, and one that dies is replaced by the others within seconds. On
+    SIGTERM or Ctrl-C it finishes what it has in hand, or hands it back; a second signal hands back at once.
+    """
+    if target is not None and (settings.app is not None or settings.url):
+        raise UsageError("the App is named twice: leave out --app and --url")
+    if target is not None:
+        settings.app = target
+    _, found = chosen(settings)
+    if found is None:
+        raise ConfigError("a worker runs the hooks of your businesses, so it needs your App: orderway worker shop:app")
+    if not found.businesses:
+        raise ConfigError("this App has no business registered, so there is nothing that a worker could carry")
+
+    def started(url: str) -> None:
+        types = ", ".join(str(each) for each in sorted(found.businesses))
+        if settings.json:
+            print_json({"worker": found.membership.name, "order_types": sorted(found.businesses), "url": url or None})
+        else:
+            print_note(f"{found.membership.name} carries orders of type {types}{url and f', and answers at {url}'}")
+
+    with asyncio.Runner() as runner:
+        left = runner.run(Worker(found, listen=listen, on_start=started).run())
+        if left:
+            print_note(f"{left} hooks have not returned; what they do is guarded, and done once more elsewhere")
+            logging.shutdown()
+            sys.stdout.flush()
+            os._exit(0)  # the runner would wait for their threads, perhaps for ever
