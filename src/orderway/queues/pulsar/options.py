@@ -1,0 +1,137 @@
+"""What is set for Pulsar, by a URL or by its parts, checked before any connection is made."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from orderway.errors import ConfigError
+
+__all__ = ["Pulsar"]
+
+FORM = "pulsar://host:6650/tenant/namespace/topic?subscription=order"
+_SCHEMES = ("pulsar", "pulsar+ssl")
+_HOSTS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?(,(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?)*")
+_NAME = re.compile(r"[\w=:.-]{1,128}", re.ASCII)
+"""What Pulsar allows in the name of a tenant, a namespace or a subscription."""
+_BADLY_ENCODED = re.compile(r"%(?![0-9a-fA-F]{2})")
+_YES_NO = {"yes": True, "no": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Pulsar:
+    """Where the topic of the hints is, and how it is used. Its token shows in no repr, log or error.
+
+    Args:
+        service_url: ``pulsar://host:6650`` or ``pulsar+ssl://host:6651``; several hosts with commas between.
+        tenant: of the topic.
+        namespace: of the topic.
+        topic: by itself.
+        subscription: which all workers share.
+        token: for a broker that authenticates by tokens; "" for one that does not.
+        tls_trust_certs: a file of certificates to trust; "" for those that Python's ``certifi`` trusts.
+        delays: False for a broker that does not hold messages back.
+        answer_within_s: a broker that takes longer to answer is taken to be down.
+
+    Raises:
+        ConfigError: one of them is not of its form.
+    """
+
+    service_url: str = "pulsar://localhost:6650"
+    tenant: str = "public"
+    namespace: str = "default"
+    topic: str = "order"
+    subscription: str = "order"
+    token: str = field(default="", repr=False)
+    tls_trust_certs: str = ""
+    delays: bool = True
+    answer_within_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        scheme, _, hosts = self.service_url.partition("://")
+        if scheme not in _SCHEMES or not _HOSTS.fullmatch(hosts):
+            raise ConfigError(f"the address of Pulsar cannot be read; its form is {FORM}, or pulsar+ssl://")
+        for what in ("tenant", "namespace", "topic", "subscription"):
+            if not _NAME.fullmatch(getattr(self, what)):
+                raise ConfigError(
+                    f"{getattr(self, what)[:40]!r} is no {what} of Pulsar: letters, digits and _ = : . - are allowed"
+                )
+        if not 0.1 <= self.answer_within_s <= 60:
+            raise ConfigError(f"answer_within_s is {self.answer_within_s:g}: 0.1 to 60 are allowed")
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """The options in ``pulsar://host:6650/tenant/namespace/topic?subscription=order``.
+
+        Only the host is needed. ``/topic`` alone is one of ``public/default``. The token is the URL's password,
+        ``pulsar://:token@host``, or ``token=`` among the parameters; the others are ``delays=yes`` or ``no``,
+        ``answer_within_s=5`` and ``tls_trust_certs=/path``.
+
+        Raises:
+            ConfigError: the URL cannot be read; the text quotes no secret.
+        """
+        try:
+            parts = urlsplit(url)
+            parameters = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+        except ValueError:  # its text quotes a part of the URL
+            parts = None
+        if parts is None or "@" in parts.path or parts.fragment or _BADLY_ENCODED.search(url):
+            raise ConfigError(
+                f"the URL of Pulsar cannot be read; its form is {FORM}, and what is special in a token is"
+                " percent-encoded"
+            )
+        userinfo, _, hosts = parts.netloc.rpartition("@")
+        options: dict[str, Any] = {
+            "service_url": f"{parts.scheme}://{hosts}",
+            "token": unquote(userinfo.partition(":")[2]),
+            **_place(parts.path),
+            **_parameters(parameters),
+        }
+        return cls(**options)
+
+    @property
+    def full_topic(self) -> str:
+        """The topic as Pulsar names it everywhere."""
+        return f"persistent://{self.tenant}/{self.namespace}/{self.topic}"
+
+    @property
+    def dead_letter_topic(self) -> str:
+        """Where dead letters go, by Pulsar's own convention."""
+        return f"{self.full_topic}-{self.subscription}-DLQ"
+
+    @property
+    def where(self) -> str:
+        """The topic and subscription, for people."""
+        path = f"{self.tenant}/{self.namespace}/{self.topic}"
+        return f"{self.service_url}/{path}?subscription={self.subscription}"
+
+
+def _place(path: str) -> dict[str, str]:
+    names = [unquote(name) for name in path.strip("/").split("/")] if path.strip("/") else []
+    if len(names) not in (0, 1, 3):
+        raise ConfigError(
+            f"the path {path[:80]!r} is no topic of Pulsar: /topic or /tenant/namespace/topic are allowed"
+        )
+    return dict(zip(("tenant", "namespace", "topic")[-len(names) :], names, strict=True)) if names else {}
+
+
+def _parameters(given: dict[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        match name:
+            case "subscription" | "token" | "tls_trust_certs":
+                found[name] = value
+            case "delays" if value in _YES_NO:
+                found[name] = _YES_NO[value]
+            case "answer_within_s" if re.fullmatch(r"\d{1,4}(\.\d{1,6})?", value):
+                found[name] = float(value)
+            case "delays" | "answer_within_s":
+                raise ConfigError(f"{name}={value[:40]!r} in the URL of Pulsar: yes or no, or seconds, are allowed")
+            case _:
+                raise ConfigError(
+                    f"{name[:40]!r} is no parameter in the URL of Pulsar: subscription, token, delays, answer_within_s"
+                    " and tls_trust_certs are allowed"
+                )
+    return found
