@@ -15,6 +15,7 @@ Characters sort as bytes do, so ids by time and by sequence sort by time in ever
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import zlib
 from operator import mul
@@ -96,6 +97,13 @@ def slot_of_order(order_id: str) -> int:
     Raises:
         InvalidValue: this is no order id.
     """
+    if type(order_id) is not str:
+        check_order_id(order_id)
+    return _checked_slot(order_id)
+
+
+@functools.lru_cache(maxsize=4096)  # of an order on its way this is asked at each of its steps
+def _checked_slot(order_id: str) -> int:
     check_order_id(order_id)
     return slot_in(order_id)
 
