@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orderway.errors import ConfigError
 from orderway.ports.ledger import Ledger
+from orderway.ports.observer import Commits
 from orderway.ports.parking import Parking
 from orderway.ports.queue import Queue
 from orderway.ports.sequence import Sequence as SequencePort
@@ -31,6 +32,8 @@ class Ports:
     ledger: Ledger
     sequence: SequencePort
     parking: Parking
+    commits: Sequence[Commits] = ()
+    """Where each database's group commits can be watched; none where there are none."""
 
     async def start(self) -> None:
         """Open the database; see ``Store.start``."""
@@ -91,7 +94,10 @@ def sql_ports(databases: Sequence[Database]) -> Ports:
     from orderway.sql.workers import SqlWorkers
 
     cluster = Cluster(databases)
-    return Ports(SqlStore(cluster), SqlWorkers(cluster), SqlLedger(cluster), SqlSequence(cluster), SqlParking(cluster))
+    ledger, parking = SqlLedger(cluster), SqlParking(cluster)
+    return Ports(
+        *(SqlStore(cluster), SqlWorkers(cluster), ledger, SqlSequence(cluster), parking), commits=cluster.databases
+    )
 
 
 def _schemes_of(urls: Sequence[str]) -> list[tuple[str, str]]:

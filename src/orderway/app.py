@@ -37,6 +37,7 @@ from orderway.plans import Pay, check_channel, plan_legs
 from orderway.ports.business import Business
 from orderway.ports.channel import Channel
 from orderway.ports.clock import Clock
+from orderway.ports.observer import Observer, observed
 from orderway.ports.queue import Queue
 from orderway.ports.store import Query
 from orderway.recorder import Recorder
@@ -157,6 +158,8 @@ class App(Actions, Looking):
             )
         )
         self.wallet = Wallet(self.ports.ledger, self.clock, self._hint_waiting)
+        self.observers: list[Observer] = []
+        """Who watches; ``orderway.observe`` attaches them."""
         self._sweeps = sweep
         self._close_within_s = close_within_s
         self._stop: asyncio.Event
@@ -219,6 +222,7 @@ class App(Actions, Looking):
             self.order_lock.start()
         self.holds.swept = self._sweeps if sweep is None else sweep
         self._tasks = [asyncio.create_task(self.membership.run(self._stop, self.sweeper.wake))]
+        self._tasks += [asyncio.create_task(observer.run(self._stop)) for observer in self.observers]
         if self.holds.swept:
             self._tasks.append(asyncio.create_task(self.sweeper.run(self._stop)))
             if self.hinting is not None:
@@ -296,6 +300,7 @@ class App(Actions, Looking):
         business_of(order_type, self.businesses)
         return await self.numbering.by_sequence(order_type, uid)
 
+    @observed
     async def create(
         self,
         order_type: int,

@@ -47,7 +47,7 @@ class Holds:
         lock: OrderLock | None = None,
     ) -> None:
         self._store = store
-        self._journey = journey
+        self.journey = journey
         self._membership = membership
         self._businesses = businesses
         self._clock = clock
@@ -72,7 +72,7 @@ class Holds:
         try:
             if order_id in self._granted and isinstance(order, Order):
                 self._granted.discard(order_id)
-                return await self._journey.forward(order)
+                return await self.journey.forward(order)
             if self._lock is None or order_id in self._granted:
                 return await self._take_and_carry(order_id)
             async with self._lock.around(order_id) as free:
@@ -102,7 +102,7 @@ class Holds:
         self._active.add(order.id)
         self._granted.discard(order.id)
         try:
-            await self._journey.forward(order)
+            await self.journey.forward(order)
         finally:
             self._active.discard(order.id)
 
@@ -115,7 +115,7 @@ class Holds:
         order = await self._take(order_id)
         if order.holder != self._membership.incarnation or order.is_final:
             return order
-        return await self._journey.forward(order)
+        return await self.journey.forward(order)
 
     async def _take(self, order_id: str) -> Order[Any]:
         self._granted.discard(order_id)

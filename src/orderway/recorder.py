@@ -68,11 +68,13 @@ class Recorder:
         self.clock = clock
         self.entropy = entropy
         self.lease_us = lease_us
+        self.cause: Callable[[], str] = str
+        """Says what brings about the facts that are stamped now, where the caller does not; by default, nothing."""
 
     def stamp(self, actor: str = journal.SYSTEM, reason: str = "", cause: str = "") -> Stamp:
         """A stamp for facts that are recorded now."""
         noise = self.entropy(24).hex()
-        return Stamp(self.clock.now_us(), noise[:16], noise[16:], actor, reason, cause)
+        return Stamp(self.clock.now_us(), noise[:16], noise[16:], actor, reason, cause or self.cause())
 
     async def create(
         self, order_id: str, fact: Created, stamp: Stamp, holder: int | None, due_at_us: int

@@ -16,7 +16,8 @@ from typing import Any
 
 from orderway.core.ids import check_order_id, slot_of_uid
 from orderway.core.journal import Entry
-from orderway.core.order import OPERATIONAL, Order
+from orderway.core.order import OPERATIONAL, Order, Status
+from orderway.core.payment import LegState
 from orderway.errors import (
     DeliveryFailed,
     HoldLost,
@@ -181,6 +182,8 @@ class MemoryStore:
                 "due": len(due),
                 "due_by_type": dict(Counter(order_type for _, order_type in due)),
                 "oldest_due_at_us": min((due_at_us for due_at_us, _ in due), default=None),
+                "oldest_due_by_type": {order_type: due_at_us for due_at_us, order_type in sorted(due, reverse=True)},
+                **_standing_still(rows),
             }
 
     def _is_free(self, row: Order[Any], holder: int) -> bool:
@@ -311,3 +314,18 @@ def _check_entry(entry: Entry) -> None:
         f"entry {entry.version} of order {entry.order_id}",
         (entry.version, entry.fact, entry.at_us, entry.write_id, entry.body, entry.private),
     )
+
+
+def _standing_still(rows: Sequence[Order[Any]]) -> Mapping[str, Any]:
+    """What is stuck, and the money in orders that are not over."""
+    alive = [row for row in rows if row.due_at_us is not None or row.status in {Status.FORWARDING, Status.STUCK}]
+    held: Counter[str] = Counter()
+    for leg in (leg for row in alive for leg in row.legs if leg.state in {LegState.HELD, LegState.CLOSING}):
+        if leg.authorized_minor > leg.captured_minor:
+            held[leg.currency] += leg.authorized_minor - leg.captured_minor
+    unknown = [row.updated_at_us for row in alive if any(leg.state is LegState.UNKNOWN for leg in row.legs)]
+    return {
+        "stuck_by_reason": dict(Counter(row.why for row in rows if row.status == Status.STUCK)),
+        "held_minor_by_currency": dict(held),
+        "oldest_unknown_payment_at_us": min(unknown, default=None),
+    }

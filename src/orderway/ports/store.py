@@ -211,4 +211,10 @@ class Store(Protocol):
         """
 
     async def overview(self, now_us: int) -> Mapping[str, Any]:
-        """Counts: ``by_status`` {status: n}, ``due`` n, ``due_by_type`` {type: n}, ``oldest_due_at_us``."""
+        """Counts, each from an index; of each key what there is, and nothing of what there is not.
+
+        ``by_status`` {status: n}, ``due`` n, ``due_by_type`` {type: n}, ``oldest_due_at_us`` and ``oldest_due_by_type``
+        {type: at_us} of orders that are due; ``stuck_by_reason`` {why: n}; of orders that are not over,
+        ``held_minor_by_currency`` {currency: minor units put aside for them and not taken yet}, and
+        ``oldest_unknown_payment_at_us``, when the order changed last that waits longest to hear of a payment.
+        """

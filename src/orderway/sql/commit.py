@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any, TypeVar
 
 from orderway.errors import Unavailable, WrongThread
@@ -33,6 +34,9 @@ class GroupCommit:
         begin: runs a batch; never called again before the one before is over.
         largest_batch: at most this many operations a transaction.
         most_waiting: the bound.
+
+    Attributes:
+        on_commit: told of each batch when it is over: how many operations, and in how many seconds.
     """
 
     def __init__(self, begin: Begin, *, largest_batch: int = 1024, most_waiting: int = 8192) -> None:
@@ -45,6 +49,8 @@ class GroupCommit:
         self._line: deque[Operation[Any]] = deque()
         self._flushing = False
         self._closed = False
+        self._begun_s = 0.0
+        self.on_commit: Callable[[int, float], None] | None = None
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
 
@@ -100,14 +106,18 @@ class GroupCommit:
             operation = self._line.popleft()
             if not operation.future.done():
                 waiting.append(operation)
+        self._begun_s = perf_counter()
         self._begin(batch, self._landed)
 
     def _landed(self, batch: Batch) -> None:
+        duration_s = perf_counter() - self._begun_s
         if self._waiting:
             self._flush()  # first, so that the database works while the callers below do
         else:
             self._flushing = False
             self._idle.set()
+        if self.on_commit is not None:
+            self.on_commit(len(batch), duration_s)
         for operation in batch:
             future = operation.future
             if future.done():  # its caller was cancelled

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -37,6 +37,9 @@ class Tables:
 
 class Database(Protocol):
     """One database. Everything raises ``Unavailable`` when it does not answer."""
+
+    on_commit: Callable[[int, float], None] | None
+    """See ``orderway.ports.observer.Commits``."""
 
     @property
     def where(self) -> str:

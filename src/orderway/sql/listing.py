@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Select,
+    and_,
     bindparam,
     case,
     cast,
@@ -19,16 +20,18 @@ from sqlalchemy import (
     null,
     select,
     text,
+    union,
     union_all,
 )
 from sqlalchemy.sql.selectable import CompoundSelect
 
 from orderway.core.order import Status
+from orderway.core.payment import LegState
 from orderway.ports.store import Query
 from orderway.sql.rows import LEG_COLUMNS, ORDER_COLUMNS
 from orderway.sql.tables import ShardTables
 
-__all__ = ["counts_select", "page_select", "page_shape", "page_values"]
+__all__ = ["counts_select", "money_select", "page_select", "page_shape", "page_values"]
 
 _COMMON = (Status.FORWARDING, Status.FINISHED)
 _SINGLE = ("uid", "order_type", "created_from_us", "created_to_us", "own_number", "reference", "after")
@@ -140,3 +143,33 @@ def counts_select(tables: ShardTables, now_us: int) -> CompoundSelect[Any]:
         .group_by(column.type)
     )
     return union_all(total, forwarding.select_from(tables.orders), other, due)
+
+
+def money_select(tables: ShardTables) -> CompoundSelect[Any]:
+    """What stands still in one shard, and the money in it: rows of (what, key, count or sum, oldest).
+
+    ``stuck`` counts stuck orders by reason. ``held`` sums up by currency what is put aside for orders that are not
+    over, and not taken; ``unknown`` counts their payments of which nobody knows what became, since the order changed
+    last. Orders that are over are not looked at: their number only grows.
+    """
+    order, leg, count = tables.orders.c, tables.legs.c, func.count()
+    is_stuck = and_(text("status <> 1 AND status <> 2"), order.status == int(Status.STUCK))
+    stuck = select(literal("stuck"), order.why, count, cast(null(), BigInteger)).where(is_stuck).group_by(order.why)
+    columns = (order.id, order.updated_at_us)
+    alive = union(
+        select(*columns).where(text("status = 1 OR due_at_us IS NOT NULL")), select(*columns).where(is_stuck)
+    ).subquery("alive")
+    of_alive = alive.join(tables.legs, leg.order_id == alive.c.id)
+    aside = func.sum(leg.authorized_minor - leg.captured_minor)
+    held = (
+        select(literal("held"), leg.currency, aside, cast(null(), BigInteger))
+        .select_from(of_alive)
+        .where(leg.state.in_([LegState.HELD.value, LegState.CLOSING.value]), leg.authorized_minor > leg.captured_minor)
+        .group_by(leg.currency)
+    )
+    unknown = (
+        select(literal("unknown"), literal(""), count, func.min(alive.c.updated_at_us))
+        .select_from(of_alive)
+        .where(leg.state == LegState.UNKNOWN.value)
+    )
+    return union_all(stuck, held, unknown)

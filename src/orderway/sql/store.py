@@ -19,7 +19,7 @@ from orderway.ports.limits import check_page
 from orderway.ports.store import Change, Page, Query, Transaction
 from orderway.sql.cluster import Cluster
 from orderway.sql.database import Database
-from orderway.sql.listing import counts_select, page_select, page_shape, page_values
+from orderway.sql.listing import counts_select, money_select, page_select, page_shape, page_values
 from orderway.sql.operations import Claim, Create, Hint, Hold, Operation, Postpone, Record
 from orderway.sql.rows import entry_of, orders_of
 from orderway.sql.tables import ShardTables
@@ -141,10 +141,13 @@ class SqlStore:
         return self._cluster.of_order(order_id).transaction(time_limit_s)
 
     async def overview(self, now_us: int) -> Mapping[str, Any]:
-        """Counts by status, of what is due, and since when."""
+        """Counts by status, of what is due, of what is stuck, and of the money in it."""
         by_status: Counter[Status] = Counter()
         due_by_type: Counter[int] = Counter()
-        oldest: list[int] = []
+        oldest: dict[int, int] = {}
+        stuck: Counter[str] = Counter()
+        held: Counter[str] = Counter()
+        unknown: list[int] = []
         for database, _, tables in self._cluster.each_shard():
             for what, key, count, oldest_due in await database.fetch(counts_select(tables, now_us)):
                 if what == "total":
@@ -154,12 +157,23 @@ class SqlStore:
                     by_status[Status.FINISHED] -= count
                 else:
                     due_by_type[key] += count
-                    oldest += [oldest_due] if count else []
+                    oldest |= {key: min(oldest_due, oldest.get(key, oldest_due))} if count else {}
+            for what, key, count, since in await database.fetch(money_select(tables)):
+                if what == "stuck":
+                    stuck[key] += count
+                elif what == "held":
+                    held[key] += int(count)  # some databases give a sum as a decimal
+                else:
+                    unknown += [since] if count else []
         return {
             "by_status": {status: count for status, count in sorted(by_status.items()) if count},
             "due": due_by_type.total(),
             "due_by_type": {kind: count for kind, count in sorted(due_by_type.items()) if count},
-            "oldest_due_at_us": min(oldest, default=None),
+            "oldest_due_at_us": min(oldest.values(), default=None),
+            "oldest_due_by_type": dict(sorted(oldest.items())),
+            "stuck_by_reason": dict(sorted(stuck.items())),
+            "held_minor_by_currency": dict(sorted(held.items())),
+            "oldest_unknown_payment_at_us": min(unknown, default=None),
         }
 
 

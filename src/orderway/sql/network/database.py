@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -59,6 +59,7 @@ class NetworkDatabase:
         self._answer_within_s = answer_within_s
         self._most_transactions = transactions
         self._bounds = {"largest_batch": largest_batch, "most_waiting": most_waiting}
+        self.on_commit: Callable[[int, float], None] | None = None
         self._engine: _Engine | None = None
 
     @property
@@ -159,6 +160,7 @@ class _Engine:
         writer = Writer(self._lines[0], self.writes)
         readers = [Reader(line, self.writes.orders) for line in self._lines[1:]]
         self.commits = GroupCommit(writer.begin, **database._bounds)
+        self.commits.on_commit = database.on_commit
         self.gets, self.scans = (GroupCommit(reader.begin, **database._bounds) for reader in readers)
         self.transactions = Transactions(lambda: database.line(stored.epoch), self.writes, database._most_transactions)
 

@@ -7,9 +7,23 @@ from typing import Any
 
 import pytest
 
-from orderway.core.facts import Cancelled, DisputeOpened, DisputeWon, RefundResumed, Stuck, UnexpectedAccepted
+from orderway.core.facts import (
+    Cancelled,
+    DisputeOpened,
+    DisputeWon,
+    Ended,
+    Fact,
+    Held,
+    PaymentClosed,
+    PaymentUnknown,
+    RefundResumed,
+    Released,
+    Stuck,
+    UnexpectedAccepted,
+)
 from orderway.core.ids import slot_of_uid
 from orderway.core.order import Order, Stage, Status
+from orderway.core.payment import Leg
 from orderway.errors import InvalidValue
 from orderway.ports.store import Query, Store
 from orderway.testing.conformance.backend import Backend
@@ -230,6 +244,35 @@ class ListConformance:
         assert overview["oldest_due_at_us"] == NOW_US + 50
         overview = await other.store.overview(NOW_US + 100)
         assert (overview["due"], overview["due_by_type"]) == (7, {1: 4, 2: 3})
+
+    async def test_overview_tells_what_stands_still(self, backend: Backend) -> None:
+        one, other = await backend.connect(), await backend.connect()
+        overview = await other.store.overview(NOW_US)
+        assert (overview["oldest_due_by_type"], overview["stuck_by_reason"]) == ({}, {})
+        assert (overview["held_minor_by_currency"], overview["oldest_unknown_payment_at_us"]) == ({}, None)
+        due: tuple[tuple[int, int], ...] = ((1, NOW_US + 5), (1, NOW_US + 3), (2, NOW_US + 4), (3, NOW_US + 100))
+        for order_type, due_at_us in due:
+            await create_everywhere(one.store, backend.shards, 2, order_type=order_type, due_at_us=due_at_us)
+        points = Leg(0, "points", 90, "POINTS", worth_minor=90, holds=True)
+        mixed = {"amount_minor": 500, "legs": (points, Leg(1, "wallet", 410, "USD", worth_minor=410))}
+        held, back, over, dead = await create_everywhere(one.store, backend.shards, 4, due_at_us=None, **mixed)
+        put_aside = Held(leg=0, amount_minor=90, worth_minor=90, reference="H")
+        changes: tuple[tuple[Order[Any], tuple[Fact, ...], int | None], ...] = (
+            (held, (put_aside,), NOW_US + 100),
+            (back, (put_aside, Cancelled(why="w")), NOW_US + 100),
+            (over, (put_aside, Cancelled(why="w"), Released(leg=0), PaymentClosed(leg=1), Ended()), None),
+            (dead, (put_aside, PaymentUnknown(leg=1), Stuck(why="hook_failed"), Ended()), None),
+        )
+        for order, facts, due_at in changes:
+            await one.store.record(make_change(order, *facts, due_at_us=due_at, at_us=NOW_US + 7))
+        early, lost = await create_everywhere(one.store, backend.shards, 2, due_at_us=None)
+        await one.store.record(make_change(lost, PaymentUnknown(leg=0), at_us=NOW_US + 6))
+        await one.store.record(make_change(early, Stuck(why="held"), at_us=NOW_US + 5))
+        overview = await other.store.overview(NOW_US + 50)
+        assert overview["oldest_due_by_type"] == {1: NOW_US, 2: NOW_US + 4}
+        assert overview["stuck_by_reason"] == {"hook_failed": 1, "held": 1}
+        assert overview["held_minor_by_currency"] == {"POINTS": 270}
+        assert overview["oldest_unknown_payment_at_us"] == NOW_US + 6
 
     async def test_uids_in_shards_really_live_apart(self, backend: Backend) -> None:
         # A test of the tests: with one shard only, nothing above would tell shards apart.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,6 +65,7 @@ class SqliteDatabase:
         self._largest_batch = largest_batch
         self._most_waiting = most_waiting
         self._factory = factory
+        self.on_commit: Callable[[int, float], None] | None = None
         self._engine: _Engine | None = None
 
     @property
@@ -211,6 +212,7 @@ class _Engine:
         self._threads = [BatchThread(name, run) for name, run in zip(names, runs, strict=True)]
         bounds = {"largest_batch": database._largest_batch, "most_waiting": database._most_waiting}
         self.commits, self.gets, self.scans = (GroupCommit(thread.begin, **bounds) for thread in self._threads)
+        self.commits.on_commit = database.on_commit
         self.queries = CompiledQueries(SQLITE)
         self.transactions = TransactionThread(database.connect, database.lock(), timeout_s, self.writes, stored.epoch)
 

@@ -1,0 +1,157 @@
+"""Gauges: what waits in the database, read on a timer and never as a side effect of work."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from orderway.core.order import Status
+from orderway.errors import Unavailable
+
+if TYPE_CHECKING:
+    from orderway.app import App
+
+__all__ = ["Gauges"]
+
+logger = logging.getLogger("orderway")
+
+UNSERVED_AFTER_S = 60.0
+"""So long orders of a type must be due before it is said that nobody serves it: they may be due for other reasons."""
+
+
+class Gauges(Collector):
+    """The state of an App's database as it was read last; nothing before it was read.
+
+    Args:
+        app: whose.
+        registry: where they are registered.
+    """
+
+    def __init__(self, app: App, registry: CollectorRegistry) -> None:
+        self._app = app
+        self._counts: Mapping[str, Any] | None = None
+        self._read_at_us = 0
+        self._warned: frozenset[int] = frozenset()
+        self._failures = Counter(
+            "orderway_gauge_read_failures",
+            "How often the gauges could not be read from the database.",
+            registry=registry,
+        )
+        registry.register(self)
+
+    async def read(self) -> float:
+        """Read them; returns how long that took, in seconds. While the database does not answer, the last ones stay."""
+        began_s = self._app.clock.monotonic_s()
+        now_us = self._app.clock.now_us()
+        try:
+            self._counts, self._read_at_us = await self._app.ports.store.overview(now_us), now_us
+        except Unavailable:
+            self._failures.inc()
+        except Exception:  # a reader that stopped would be missed only by whoever looks at the dashboard
+            logger.exception("the gauges could not be read")
+            self._failures.inc()
+        else:
+            self._warn_of_unserved(self._unserved())
+        return self._app.clock.monotonic_s() - began_s
+
+    def collect(self) -> Iterable[Metric]:
+        """The gauges, as Prometheus reads them."""
+        yield _gauge(
+            "orderway_order_type_served",
+            "1 for each order type that this process serves.",
+            "order_type",
+            dict.fromkeys(self._app.businesses, 1),
+        )
+        if self._counts is not None:
+            yield from self._read_gauges(self._counts, self._read_at_us)
+
+    def describe(self) -> Iterable[Metric]:
+        """All gauges, without values: they need not have been read."""
+        yield from self._read_gauges(_NOTHING, 0)
+        yield _gauge("orderway_order_type_served", "", "order_type", {})
+
+    def _read_gauges(self, counts: Mapping[str, Any], now_us: int) -> Iterable[Metric]:
+        by_status = {status.name.lower(): counts["by_status"].get(status, 0) for status in Status}
+        yield _gauge("orderway_orders", "Orders by status.", "status", by_status)
+        ages_s = {kind: (now_us - at_us) / 1e6 for kind, at_us in counts["oldest_due_by_type"].items()}
+        yield _gauge("orderway_due_orders", "Orders that are due.", "order_type", counts["due_by_type"])
+        yield _gauge(
+            "orderway_oldest_due_order_age_seconds",
+            "For how long the order that is due longest has been due; nothing where none is.",
+            "order_type",
+            ages_s,
+        )
+        yield _gauge(
+            "orderway_unserved_due_orders",
+            "Due orders of types that this process does not serve, and that nobody has taken up for a minute.",
+            "order_type",
+            self._unserved(),
+        )
+        by_reason: dict[str, int] = {}
+        for why, count in counts["stuck_by_reason"].items():
+            reason = _reason(why)
+            by_reason[reason] = by_reason.get(reason, 0) + count
+        yield _gauge("orderway_stuck_orders", "Orders that wait for a person, by reason.", "reason", by_reason)
+        held = counts["held_minor_by_currency"]
+        yield _gauge("orderway_held_money_minor_units", "Money held for orders, in minor units.", "currency", held)
+        unknown_at_us = counts["oldest_unknown_payment_at_us"]
+        unknown = GaugeMetricFamily(
+            "orderway_oldest_unknown_payment_age_seconds",
+            "For how long it has been unknown what became of a payment: the longest; 0 where all is known.",
+        )
+        unknown.add_metric([], 0 if unknown_at_us is None else max(now_us - unknown_at_us, 0) / 1e6)
+        yield unknown
+        read_at = GaugeMetricFamily(
+            "orderway_gauges_read_timestamp_seconds", "When the database was read for these gauges, since 1970."
+        )
+        read_at.add_metric([], now_us / 1e6)
+        yield read_at
+
+    def _unserved(self) -> dict[int, int]:
+        """How many orders of types that are not served here have been due for too long, by type."""
+        counts = self._counts or _NOTHING
+        before_us = self._read_at_us - round(UNSERVED_AFTER_S * 1e6)
+        return {
+            kind: counts["due_by_type"].get(kind, 0)
+            for kind, oldest_at_us in counts["oldest_due_by_type"].items()
+            if kind not in self._app.businesses and oldest_at_us <= before_us
+        }
+
+    def _warn_of_unserved(self, unserved: Mapping[int, int]) -> None:
+        """One line for each type that begins to be left alone."""
+        for kind in sorted(unserved.keys() - self._warned):
+            logger.warning(
+                "%d orders of type %d are due, and nobody has taken them up for %g s; this process does not serve"
+                " this type: start a worker that does",
+                *(unserved[kind], kind, UNSERVED_AFTER_S),
+                extra={"order_type": kind},
+            )
+        self._warned = frozenset(unserved)
+
+
+_NOTHING: Mapping[str, Any] = {
+    "by_status": {},
+    "due_by_type": {},
+    "oldest_due_by_type": {},
+    "stuck_by_reason": {},
+    "held_minor_by_currency": {},
+    "oldest_unknown_payment_at_us": None,
+}
+
+
+def _gauge(name: str, help_text: str, label: str, values: Mapping[Any, float]) -> GaugeMetricFamily:
+    gauge = GaugeMetricFamily(name, help_text, labels=[label])
+    for key, value in sorted(values.items()):
+        gauge.add_metric([str(key)], value)
+    return gauge
+
+
+def _reason(why: str) -> str:
+    """A stuck order's reason as a label: a class of reasons, and no text that somebody has written."""
+    return why if re.fullmatch(r"[a-z0-9_]{1,64}", why) else "other"
