@@ -193,9 +193,10 @@ class QueueConformance:
             await sender.send(b"later", delay_s=DELAY_S)
         await backend.restart()
         wanted = {b"at once", b"later"} if DELAYS in backend.capabilities else {b"at once"}
-        assert await self.taken_through_trouble(backend, receiver, wanted) == wanted
+        # More may come: what was settled in the server's last second may come again.
+        assert await self.taken_through_trouble(backend, receiver, wanted) >= wanted
         await self.sent_through_trouble(backend, sender, b"after")
-        assert await self.taken_through_trouble(backend, receiver, {b"after"}) == {b"after"}
+        assert await self.taken_through_trouble(backend, receiver, {b"after"}) >= {b"after"}
         assert [each.body for each in await (await backend.connect()).buried()] == [b"buried"]
 
     # ---- what the tests are made of ---------------------------------------------------------------------------------

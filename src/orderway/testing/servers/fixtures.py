@@ -22,6 +22,7 @@ import pytest
 from orderway.testing.servers.binaries import ServerUnavailable
 from orderway.testing.servers.mariadb import MariadbDatabases, MariadbServer
 from orderway.testing.servers.postgresql import PostgresqlDatabases, PostgresqlServer
+from orderway.testing.servers.pulsar import PulsarTopics, best_pulsar
 from orderway.testing.servers.redis import RedisDatabases, RedisServer
 from orderway.testing.servers.server import Databases, Server
 from orderway.testing.servers.shared import shared_server
@@ -54,6 +55,12 @@ def mariadb_server(request: pytest.FixtureRequest) -> Iterator[MariadbDatabases]
 def redis_server(request: pytest.FixtureRequest) -> Iterator[RedisDatabases]:
     """The Redis of this run. Lease databases on it; do not stop it, and do not flush more than your own."""
     yield from _databases(request, RedisServer, RedisDatabases, "ORDERWAY_TEST_REDIS_URL")
+
+
+@pytest.fixture(scope="session")
+def pulsar_server(request: pytest.FixtureRequest) -> Iterator[PulsarTopics]:
+    """The Pulsar of this run: Apache's own where `make pulsar` has fetched it, else pulsar-lite. Use topics on it."""
+    yield from _databases(request, best_pulsar(), PulsarTopics, "ORDERWAY_TEST_PULSAR_URL")
 
 
 @pytest.fixture

@@ -68,13 +68,13 @@ class Server(ABC):
         parent: where its folder is made at the first start; None for the system's place for temporary files.
     """
 
-    account: ClassVar[str]  # whom it runs as when we are root
+    account: ClassVar[str | None]  # whom it runs as when we are root; None as root
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM  # ends it in good order
     end_signal: ClassVar[signal.Signals] = signal.SIGKILL  # ends it fast when its data is to be removed
 
     def __init__(self, settings: Mapping[str, str] | None = None) -> None:
         self.settings = dict(settings or {})
-        self.port = _free_port()
+        self.port = free_port()
         # As people's passwords are: with characters that must be quoted in a URL.
         self.password = secrets.token_urlsafe(12) + "@/:%"
         self.parent: Path | None = None
@@ -191,7 +191,8 @@ class Server(ABC):
         if not Path("/proc/self/cwd").exists():
             raise ServerUnavailable(
                 "Private servers need Linux. Elsewhere start servers with `docker compose up`, and name them in "
-                "ORDERWAY_TEST_POSTGRESQL_URL, ORDERWAY_TEST_MYSQL_URL and ORDERWAY_TEST_REDIS_URL (see compose.yaml)."
+                "ORDERWAY_TEST_POSTGRESQL_URL, ORDERWAY_TEST_MYSQL_URL, ORDERWAY_TEST_REDIS_URL and "
+                "ORDERWAY_TEST_RABBITMQ_URL (see compose.yaml)."
             )
         self._folder = Path(tempfile.mkdtemp(prefix=f"orderway-{type(self).__name__}-", dir=self.parent)).resolve()
         self._guard = subprocess.Popen(
@@ -218,7 +219,7 @@ class Server(ABC):
 
     def _account(self) -> _Account:
         """PostgreSQL and MariaDB refuse to run as root, so the server has an account of its own there."""
-        if os.geteuid() != 0:
+        if self.account is None or os.geteuid() != 0:
             return _Account(None, None, None)
         for name in (self.account, "nobody"):
             with contextlib.suppress(KeyError):
@@ -268,7 +269,8 @@ def random_name() -> str:
     return f"test_{secrets.token_hex(6)}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback on which nobody listens now."""
     for port in random.sample(_PORTS, 100):
         with socket.socket() as attempt:
             attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,0 +1,134 @@
+"""The queue over Pulsar passes the conformance suite on a real broker, and loses nothing when that is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from orderway.errors import Unavailable
+from orderway.ports.queue import DELAYS, Queue
+from orderway.queues.pulsar import PulsarQueue
+from orderway.system_clock import SystemClock
+from orderway.testing.conformance import QueueBackend, QueueConformance
+from orderway.testing.servers import PulsarLiteServer, PulsarServer, PulsarTopics, ServerUnavailable
+from orderway.testing.servers.fixtures import unavailable
+from orderway.testing.servers.pulsar import best_pulsar, fetched_pulsar
+
+
+class PulsarQueues:
+    """One topic; each connection has a client of its own."""
+
+    patience_s = 60.0
+
+    def __init__(self, topics: PulsarTopics) -> None:
+        self.topics = topics
+        self.url = topics.new_database()
+        self.capabilities = PulsarQueue.from_url(self.url).capabilities
+        self.opened: list[Queue] = []
+
+    async def connect(self) -> Queue:
+        queue = PulsarQueue.from_url(self.url)
+        await queue.start(SystemClock())
+        self.opened.append(queue)
+        return queue
+
+    async def restart(self) -> None:
+        assert isinstance(self.topics, PulsarServer | PulsarLiteServer), "nobody may kill the server that all share"
+        await asyncio.to_thread(self.topics.kill)
+        await asyncio.to_thread(self.topics.start)
+
+    async def close(self) -> None:
+        for queue in self.opened:
+            await queue.close()
+
+
+@pytest.fixture
+async def backend(pulsar_server: PulsarTopics) -> AsyncIterator[QueueBackend]:
+    queues = PulsarQueues(pulsar_server)
+    yield queues
+    await queues.close()
+
+
+@pytest.fixture(scope="module")
+def mortal_server() -> Iterator[PulsarServer | PulsarLiteServer]:
+    """A broker that may be killed; it takes long to start, so the tests here share it."""
+    try:
+        with best_pulsar()() as server:
+            yield server
+    except ServerUnavailable as error:
+        unavailable(error)
+
+
+@pytest.fixture
+async def mortal(mortal_server: PulsarServer | PulsarLiteServer) -> AsyncIterator[PulsarQueues]:
+    queues = PulsarQueues(mortal_server)
+    yield queues
+    await queues.close()
+
+
+class TestQueue(QueueConformance):
+    async def test_what_was_sent_survives_the_server(self, mortal: PulsarQueues) -> None:  # type: ignore[override]
+        await super().test_what_was_sent_survives_the_server(mortal)
+
+
+@pytest.mark.slow
+async def test_nothing_that_was_taken_is_lost_while_the_broker_is_killed_in_full_flight(mortal: PulsarQueues) -> None:
+    sender, *receivers = [await mortal.connect() for _ in range(3)]
+    accepted: set[bytes] = set()
+    came: set[bytes] = set()
+    half_way, all_came = asyncio.Event(), asyncio.Event()
+    bodies = iter([f"message {n}".encode() for n in range(1000)])
+
+    async def send() -> None:
+        for body in bodies:
+            while body not in accepted:
+                try:
+                    await sender.send(body)
+                    accepted.add(body)
+                except Unavailable:
+                    await asyncio.sleep(0.05)  # the broker is not there yet: there is no signal to wait for
+            if len(accepted) > 300:
+                half_way.set()
+
+    async def receive(queue: Queue) -> None:
+        while True:
+            try:
+                message = await queue.receive()
+                came.add(message.body)
+                await queue.ack(message)
+            except Unavailable:
+                await asyncio.sleep(0.05)
+            if len(came) == 1000:
+                all_came.set()
+
+    sending = [asyncio.create_task(send()) for _ in range(20)]
+    receiving = [asyncio.create_task(receive(queue)) for queue in receivers]
+    try:
+        async with asyncio.timeout(2 * mortal.patience_s):
+            await half_way.wait()
+            await mortal.restart()
+            await asyncio.gather(*sending)
+            await all_came.wait()
+    finally:
+        for task in [*sending, *receiving]:
+            task.cancel()
+        await asyncio.gather(*sending, *receiving, return_exceptions=True)
+    assert accepted == came
+
+
+def test_the_summary_says_which_broker_it_was(
+    pulsar_server: PulsarTopics, summarize: Callable[[str, str], None]
+) -> None:
+    has_delays = DELAYS in PulsarQueue.from_url(pulsar_server.url).capabilities
+    if "ORDERWAY_TEST_PULSAR_URL" in os.environ:
+        broker = "The broker of ORDERWAY_TEST_PULSAR_URL"
+    elif best_pulsar() is PulsarServer:
+        broker = f"Apache Pulsar {fetched_pulsar().name.removeprefix('pulsar-')}"
+        assert has_delays
+    else:
+        broker = "pulsar-lite, as Apache Pulsar is not there (make pulsar fetches it, with Java 17 and Maven)"
+    skipped = "" if has_delays else ", without the capability of native delays: its tests were skipped"
+    summarize("Pulsar", broker + skipped)
