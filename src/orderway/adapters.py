@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orderway.errors import ConfigError
 from orderway.ports.ledger import Ledger
+from orderway.ports.mailbox import Mailbox
 from orderway.ports.observer import Commits
 from orderway.ports.parking import Parking
 from orderway.ports.queue import Queue
@@ -32,6 +33,7 @@ class Ports:
     ledger: Ledger
     sequence: SequencePort
     parking: Parking
+    mailbox: Mailbox
     commits: Sequence[Commits] = ()
     """Where each database's group commits can be watched; none where there are none."""
 
@@ -88,15 +90,21 @@ def sql_ports(databases: Sequence[Database]) -> Ports:
     """The ports over these databases, which together hold the orders; not started yet."""
     from orderway.sql.cluster import Cluster
     from orderway.sql.ledger import SqlLedger
+    from orderway.sql.mailbox import SqlMailbox
     from orderway.sql.parking import SqlParking
     from orderway.sql.sequence import SqlSequence
     from orderway.sql.store import SqlStore
     from orderway.sql.workers import SqlWorkers
 
     cluster = Cluster(databases)
-    ledger, parking = SqlLedger(cluster), SqlParking(cluster)
     return Ports(
-        *(SqlStore(cluster), SqlWorkers(cluster), ledger, SqlSequence(cluster), parking), commits=cluster.databases
+        SqlStore(cluster),
+        SqlWorkers(cluster),
+        SqlLedger(cluster),
+        SqlSequence(cluster),
+        SqlParking(cluster),
+        SqlMailbox(cluster),
+        commits=cluster.databases,
     )
 
 
@@ -233,7 +241,7 @@ def _rabbitmq(url: str, ports: Ports) -> Queue:
 
 def memory_ports(database: MemoryDatabase) -> Ports:
     """The ports over a database in memory: for tests, where several Apps share one, or look at its ``goods``."""
-    from orderway.memory import MemoryLedger, MemoryParking, MemorySequence, MemoryStore, MemoryWorkers
+    from orderway.memory import MemoryLedger, MemoryMailbox, MemoryParking, MemorySequence, MemoryStore, MemoryWorkers
 
     return Ports(
         MemoryStore(database),
@@ -241,6 +249,7 @@ def memory_ports(database: MemoryDatabase) -> Ports:
         MemoryLedger(database),
         MemorySequence(database),
         MemoryParking(database),
+        MemoryMailbox(database),
     )
 
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import Delete, Insert, Select, Update
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from orderway.sql.database import Query
 from orderway.sql.dialect import Dialect
 from orderway.sql.operations import Fetch
 
-__all__ = ["CompiledQueries"]
+__all__ = ["CompiledQueries", "compiled_for"]
+
+
+def compiled_for(statement: Insert | Update | Delete | Select[Any], dialect: Dialect) -> tuple[str, Sequence[Any]]:
+    """The text of a statement in a dialect, and its values by position."""
+    compiled = statement.compile(dialect=dialect.sqlalchemy, compile_kwargs={"render_postcompile": True})
+    assert isinstance(compiled, SQLCompiler)
+    return str(compiled), [compiled.params[name] for name in compiled.positiontup or ()]
 
 
 class CompiledQueries:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Delete, Insert, Select, Update
 
 from orderway.core.journal import Entry
 from orderway.core.order import Order
@@ -14,6 +16,7 @@ from orderway.ports.parking import ParkedPayment
 from orderway.ports.store import Change
 
 __all__ = [
+    "Alter",
     "Beat",
     "Bury",
     "Claim",
@@ -31,6 +34,7 @@ __all__ = [
     "PostponeParked",
     "Record",
     "Release",
+    "TakeLetters",
     "fail_all",
 ]
 
@@ -233,6 +237,27 @@ class Release(Operation[bool]):
         super().__init__()
         self.channel = channel
         self.reference = reference
+
+
+class Alter(Operation[int]):
+    """Run a statement written with SQLAlchemy, one that is not hot; the result is how many rows it touched."""
+
+    __slots__ = ("statement",)
+
+    def __init__(self, statement: Insert | Update | Delete) -> None:
+        super().__init__()
+        self.statement = statement
+
+
+class TakeLetters(Operation[list[tuple[Any, ...]]]):
+    """Read rows, which begin with their number, under a lock, and change them; the result is what was read."""
+
+    __slots__ = ("change", "query")
+
+    def __init__(self, query: Select[Any], change: Callable[[Sequence[int]], Update]) -> None:
+        super().__init__()
+        self.query = query
+        self.change = change
 
 
 class Get(Operation[Order[Any]]):

@@ -87,10 +87,11 @@ class DatabaseTables:
     workers: Table
     sequences: Table
     parked: Table
+    letters: Table
 
 
 def database_tables(metadata: MetaData) -> DatabaseTables:
-    """``ow_meta`` (one row: schema version, shard map, epoch), ``ow_workers``, ``ow_sequences`` and ``ow_parked``."""
+    """``ow_meta`` (one row: schema version, shard map, epoch); workers, sequences, parked payments, letters."""
     meta = Table(
         "ow_meta",
         metadata,
@@ -116,7 +117,8 @@ def database_tables(metadata: MetaData) -> DatabaseTables:
         Column("next", BigInteger, nullable=False),
         **_KIND,
     )
-    return DatabaseTables(meta, workers, sequences, _parked(metadata, "ow_parked"))
+    parked, letters = _parked(metadata, "ow_parked"), _letters(metadata, "ow_letters")
+    return DatabaseTables(meta, workers, sequences, parked, letters)
 
 
 def shard_tables(metadata: MetaData, shard: int) -> ShardTables:
@@ -301,6 +303,24 @@ def _parked(metadata: MetaData, name: str) -> Table:
         PrimaryKeyConstraint("channel", "reference"),
         *_fits("channel", "reference", "order_id", "key", "uid", "currency"),
         Index(f"{name}_due", "due_at_us", "channel", "reference"),
+        **_KIND,
+    )
+
+
+def _letters(metadata: MetaData, name: str) -> Table:
+    """Messages of the queue that needs no broker; ``due_at_us`` is null in those that are buried, with their reason."""
+    return Table(
+        name,
+        metadata,
+        Column("number", BigInteger, primary_key=True, autoincrement=False),
+        Column("body", _long_text(), nullable=False),
+        Column("headers", _long_text(), nullable=False),
+        _number("sent_at_us"),
+        Column("due_at_us", BigInteger),
+        _number("tries", Integer),
+        Column("reason", _text(64)),
+        Column("buried_at_us", BigInteger),
+        Index(f"{name}_due", "due_at_us", "number"),
         **_KIND,
     )
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from orderway.errors import OrderwayError, Unavailable
+from orderway.sql.compiled import compiled_for
 from orderway.sql.dialect import Dialect
 from orderway.sql.operations import (
+    Alter,
     Beat,
     Bury,
     Claim,
@@ -23,13 +25,14 @@ from orderway.sql.operations import (
     PostponeParked,
     Record,
     Release,
+    TakeLetters,
 )
 from orderway.sql.orders import OrderWrites
 from orderway.sql.postings import PostingWrites
 from orderway.sql.refusals import refused_value
 from orderway.sql.rows import parked_row
 from orderway.sql.shards import ShardMap
-from orderway.sql.steps import SETTLE, Busy, Duplicate, Refused, Step, Steps, Write
+from orderway.sql.steps import SETTLE, Busy, Count, Duplicate, Read, Refused, Step, Steps, Write
 
 __all__ = ["Batch", "Writes"]
 
@@ -49,6 +52,7 @@ class Writes:
     def __init__(self, dialect: Dialect, shards: ShardMap, own: Sequence[int]) -> None:
         self.orders = OrderWrites(dialect, shards, own)
         self._postings = PostingWrites(dialect, shards, own)
+        self._dialect = dialect
         self._common = dialect.common
         self._run: dict[type[Operation[Any]], Run] = {
             Create: self.orders.create,
@@ -65,6 +69,8 @@ class Writes:
             Park: self._park,
             PostponeParked: self._postpone_parked,
             Release: self._release,
+            Alter: self._alter,
+            TakeLetters: self._take_letters,
         }
 
     def together(self, batch: Batch) -> Steps[None]:
@@ -190,3 +196,14 @@ class Writes:
     def _release(self, operations: Sequence[Release]) -> Steps[None]:
         for operation in operations:
             operation.result = yield from self._common.release(operation.channel, operation.reference)
+
+    def _alter(self, operations: Sequence[Alter]) -> Steps[None]:
+        for operation in operations:
+            operation.result = yield Count(*compiled_for(operation.statement, self._dialect))
+
+    def _take_letters(self, operations: Sequence[TakeLetters]) -> Steps[None]:
+        for operation in operations:
+            rows = yield Read(*compiled_for(operation.query, self._dialect))
+            if rows:
+                yield Write(*compiled_for(operation.change([row[0] for row in rows]), self._dialect), len(rows))
+            operation.result = rows

@@ -20,16 +20,15 @@ from orderway.testing.crash import CrashPoints
 __all__ = ["watched_business", "watched_channel", "watched_ports"]
 
 READS = frozenset(
-    {"get", "entries", "list", "overview", "counters", "names", "find", "balance", "statement", "fetch", "due"}
+    {"get", "entries", "list", "overview", "counters", "names", "find", "balance", "statement", "fetch", "due", "buried"}
 )
 HOOKS = ("can_forward", "deliver", "take_back", "finished", "ended")
 
 
 def watched_ports(ports: Ports, points: CrashPoints) -> Ports:
     """These ports with points ``before store.record``, ``after store.record``, and so on."""
-    watch = {
-        name: _Watched(getattr(ports, name), name, points) for name in ("workers", "ledger", "sequence", "parking")
-    }
+    names = ("workers", "ledger", "sequence", "parking", "mailbox")
+    watch = {name: _Watched(getattr(ports, name), name, points) for name in names}
     return Ports(store=cast(Any, _WatchedStore(_Fenced(ports.store, points), "store", points)), **cast(Any, watch))
 
 

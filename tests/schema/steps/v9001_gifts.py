@@ -5,7 +5,7 @@ from sqlalchemy import BigInteger, Column, Index, String, Table, Text
 from orderway.sql.migrations.changes import Changes
 
 revision = "9001"
-down_revision = "0001"
+down_revision = "0002"
 phase = "pre"
 
 
