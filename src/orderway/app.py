@@ -164,6 +164,7 @@ class App(Actions, Looking):
         self._close_within_s = close_within_s
         self._stop: asyncio.Event
         self._tasks: list[asyncio.Task[None]] = []
+        self._made_in = os.getpid()
         self._pid: int | None = None
 
     @classmethod
@@ -202,9 +203,13 @@ class App(Actions, Looking):
 
         Raises:
             ConfigError: the store is not as this App expects it.
+            WrongThread: the App was made before a fork. The children's Apps would draw the same random bytes, and so
+                be one and the same worker.
         """
         if self._pid is not None:
             return
+        if self._made_in != os.getpid():
+            raise WrongThread("this App was made before a fork: make and start a new App in the child process")
         self._pid = os.getpid()
         try:
             await self.ports.start()

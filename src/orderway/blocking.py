@@ -7,6 +7,7 @@ threads may call one ``blocking.App``: their operations share commits.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import functools
 import os
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
@@ -74,7 +75,8 @@ class BlockingWallet:
 class App:
     """An App whose methods wait for their result. Arguments and methods as ``orderway.App``.
 
-    Calls on an event loop's own thread, and use after a fork, raise ``WrongThread`` instead of hanging.
+    Calls on an event loop's own thread, and use after a fork, raise ``WrongThread`` instead of hanging. One that is
+    still open when the process exits is closed then.
 
     >>> with App("memory://") as app:
     ...     app.clock is not None
@@ -115,6 +117,7 @@ class App:
         except BaseException:
             self._stop_loop()
             raise
+        atexit.register(self._close_at_exit)  # an open portal would keep the process from ending
 
     def close(self) -> None:
         """Close the App and end the loop's thread. Idempotent."""
@@ -125,6 +128,7 @@ class App:
             self._portal.call(self.inner.close)
         finally:
             self._stop_loop()
+            atexit.unregister(self._close_at_exit)
 
     def __enter__(self) -> App:
         self.start()
@@ -348,6 +352,10 @@ class App:
         except RuntimeError:
             return
         raise WrongThread("a blocking call on an event loop's thread would stop the loop: use orderway.App there")
+
+    def _close_at_exit(self) -> None:
+        if self._pid == os.getpid():  # a forked child has the parent's list of what to do at its exit
+            self.close()
 
     def _stop_loop(self) -> None:
         opening, self._opening, self._portal = self._opening, None, None
