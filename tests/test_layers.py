@@ -24,7 +24,7 @@ DRIVERS = {
     "asyncmy": ("sql/dialects/mysql", "testing"),
     "httpx": ("channels/scripted_http",),
     "starlette": ("channels/scripted_http",),
-    "uvicorn": ("channels/scripted_http", "worker.py"),
+    "uvicorn": ("channels/scripted_http", "listening.py"),
     "redis": ("redis/", "testing"),
     "pulsar": ("queues/pulsar/",),
     "pydantic": ("config/",),

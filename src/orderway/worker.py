@@ -5,30 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orderway.app import App
-from orderway.errors import ConfigError
-
-if TYPE_CHECKING:
-    import uvicorn
+from orderway.listening import AsgiApp, Receive, Scope, Send, address_of, listening_at, server_of, signals_to, url_of
 
 __all__ = ["Worker", "health_app"]
 
 logger = logging.getLogger("orderway")
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class _Threads(ThreadPoolExecutor):
@@ -70,7 +57,7 @@ class Worker:
         on_start: Callable[[str], None] | None = None,
     ) -> None:
         self.app = app
-        self._listen = None if listen is None else _address(listen)
+        self._listen = None if listen is None else address_of(listen)
         self._metrics = metrics
         self._on_start = on_start
         self._stop = asyncio.Event()
@@ -95,7 +82,7 @@ class Worker:
         self._stop, self._hurry = asyncio.Event(), asyncio.Event()
         threads = _Threads(self.app.sweeper.most_at_once, "orderway-hook")
         asyncio.get_running_loop().set_default_executor(threads)
-        with _signals_to(self.stop), _listening_at(self._listen) as listening:
+        with signals_to(self.stop), listening_at(self._listen) as listening:
             await self.app.start(sweep=True)
             try:
                 if listening is None:
@@ -113,10 +100,10 @@ class Worker:
         await self._stop.wait()
 
     async def _carry_and_answer(self, listening: socket.socket) -> None:
-        server = _server(health_app(self.app, self._metrics, self._stop))
+        server = server_of(health_app(self.app, self._metrics, self._stop))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:
-            await self._carry(_url_of(listening))
+            await self._carry(url_of(listening))
         finally:
             server.should_exit = True
             await serving
@@ -168,62 +155,3 @@ async def _send(send: Send, status: int, document: dict[str, str]) -> None:
     headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(document).encode() + b"\n"})
-
-
-@contextmanager
-def _signals_to(stop: Callable[[], None]) -> Iterator[None]:
-    """Have ``stop`` called on each signal, on the loop's thread; what was there before comes back at the end."""
-    loop = asyncio.get_running_loop()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(stop)
-
-    before = [(each, signal.signal(each, on_signal)) for each in SIGNALS]
-    try:
-        yield
-    finally:
-        for each, old in before:
-            signal.signal(each, old)
-
-
-def _address(listen: str) -> tuple[str, int]:
-    host, separator, port = listen.rpartition(":")
-    if not separator or not port.isdecimal() or int(port) > 65_535:
-        raise ConfigError(f"{listen!r} is no address to listen at: host:port is expected, for instance 127.0.0.1:9464")
-    return host.strip("[]") or "127.0.0.1", int(port)
-
-
-@contextmanager
-def _listening_at(address: tuple[str, int] | None) -> Iterator[socket.socket | None]:
-    """A socket that listens, before anything else is begun: whoever may not have the port does nothing at all."""
-    if address is None:
-        yield None
-        return
-    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-    try:
-        listening = socket.create_server(address, family=family)
-    except OSError as error:
-        raise ConfigError(f"{address[0]}:{address[1]} cannot be listened at: {error.strerror or error}") from error
-    with listening:
-        yield listening
-
-
-def _server(app: AsgiApp) -> uvicorn.Server:
-    try:
-        import uvicorn
-    except ModuleNotFoundError as missing:
-        raise ConfigError("listening needs the package uvicorn: pip install 'orderway[worker]'") from missing
-
-    class Server(uvicorn.Server):
-        @contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield  # they are the worker's
-
-    return Server(
-        uvicorn.Config(app, http="h11", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=2)
-    )
-
-
-def _url_of(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

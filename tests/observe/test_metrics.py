@@ -72,7 +72,7 @@ async def test_an_order_type_that_nobody_has_registered_gets_no_label_of_its_own
             with pytest.raises(ConfigError):
                 await app.create(order_type, "ann")
     assert value(metrics, "step_failures_total", order_type="other", step="create") == 2
-    assert "77" not in metrics.text()
+    assert '"77"' not in metrics.text()
 
 
 async def test_money_that_goes_back_is_a_refund(market: Market) -> None:

@@ -19,6 +19,7 @@ from orderway.cli.doctor import doctor
 from orderway.cli.exits import BROKEN_PIPE, BUG, EXITS, INTERRUPTED, USAGE, exit_code_of, tell
 from orderway.cli.exporting import export
 from orderway.cli.looking import explain, list_orders, show
+from orderway.cli.metrics import metrics
 from orderway.cli.moving import forward, hint, sweep
 from orderway.cli.opening import Settings
 from orderway.cli.operating import cancel, hold, refund, resume
@@ -106,6 +107,6 @@ for _command in (
     *(forward, hint, sweep, cancel, refund, resume, hold, amend, skip, accept),
     *(confirm_payment, change_payment, record_refund, match),
     *(verify, export, demo),
-    *(schema, migrate, doctor, worker),
+    *(schema, migrate, doctor, worker, metrics),
 ):
     orderway.add_command(_command)

@@ -9,10 +9,12 @@ import sys
 
 import click
 
+from orderway.app import App
 from orderway.cli.opening import Settings, chosen
 from orderway.cli.options import Command
 from orderway.cli.output import print_json, print_note
 from orderway.errors import ConfigError, UsageError
+from orderway.listening import AsgiApp
 from orderway.worker import Worker
 
 __all__ = ["worker"]
@@ -43,6 +45,8 @@ def worker(settings: Settings, target: str | None, listen: str | None) -> None:
     if not found.businesses:
         raise ConfigError("this App has no business registered, so there is nothing that a worker could carry")
 
+    metrics = None if listen is None else _metrics_of(found)
+
     def started(url: str) -> None:
         types = ", ".join(str(each) for each in sorted(found.businesses))
         if settings.json:
@@ -51,9 +55,20 @@ def worker(settings: Settings, target: str | None, listen: str | None) -> None:
             print_note(f"{found.membership.name} carries orders of type {types}{url and f', and answers at {url}'}")
 
     with asyncio.Runner() as runner:
-        left = runner.run(Worker(found, listen=listen, on_start=started).run())
+        left = runner.run(Worker(found, listen=listen, metrics=metrics, on_start=started).run())
         if left:
             print_note(f"{left} hooks have not returned; what they do is guarded, and done once more elsewhere")
             logging.shutdown()
             sys.stdout.flush()
             os._exit(0)  # the runner would wait for their threads, perhaps for ever
+
+
+def _metrics_of(app: App) -> AsgiApp | None:
+    """The endpoint for the metrics of an App; None where its extra is missing: orders are carried all the same."""
+    from orderway import observe
+
+    try:
+        return observe.metrics_app(app)
+    except ConfigError as missing:
+        print_note(f"no /metrics: {missing}")
+        return None

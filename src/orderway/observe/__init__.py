@@ -11,13 +11,20 @@ from typing import TYPE_CHECKING, Any
 from orderway.errors import ConfigError
 
 if TYPE_CHECKING:
+    from orderway.observe.alone import DatabaseMetrics
     from orderway.observe.json_lines import JsonLines
     from orderway.observe.metrics import Metrics, metrics_app
     from orderway.observe.tracing import Tracing
 
-__all__ = ["JsonLines", "Metrics", "Tracing", "metrics_app"]
+__all__ = ["DatabaseMetrics", "JsonLines", "Metrics", "Tracing", "metrics_app"]
 
-_MODULES = {"JsonLines": "json_lines", "Metrics": "metrics", "Tracing": "tracing", "metrics_app": "metrics"}
+_MODULES = {
+    "DatabaseMetrics": "alone",
+    "JsonLines": "json_lines",
+    "Metrics": "metrics",
+    "Tracing": "tracing",
+    "metrics_app": "metrics",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -29,6 +36,7 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as missing:
         if (missing.name or "").startswith("orderway"):
             raise
+        extra = "tracing" if module == "tracing" else "metrics"
         raise ConfigError(
-            f"{name} needs the package {missing.name}, which is not here: pip install 'orderway[{module}]'"
+            f"{name} needs the package {missing.name}, which is not here: pip install 'orderway[{extra}]'"
         ) from missing

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -13,9 +14,8 @@ from prometheus_client.registry import Collector
 
 from orderway.core.order import Status
 from orderway.errors import Unavailable
-
-if TYPE_CHECKING:
-    from orderway.app import App
+from orderway.ports.clock import Clock
+from orderway.ports.store import Store
 
 __all__ = ["Gauges"]
 
@@ -23,42 +23,60 @@ logger = logging.getLogger("orderway")
 
 UNSERVED_AFTER_S = 60.0
 """So long orders of a type must be due before it is said that nobody serves it: they may be due for other reasons."""
+LARGEST_SHARE = 0.05
+"""Of the time, at most this part is spent on reading."""
 
 
 class Gauges(Collector):
-    """The state of an App's database as it was read last; nothing before it was read.
+    """The state of the orders' database as it was read last; nothing before it was read.
 
     Args:
-        app: whose.
+        store: over the database.
+        clock: for the reading.
+        served: the order types that this process serves.
         registry: where they are registered.
     """
 
-    def __init__(self, app: App, registry: CollectorRegistry) -> None:
-        self._app = app
+    def __init__(self, store: Store, clock: Clock, served: Collection[int], registry: CollectorRegistry) -> None:
+        self._store = store
+        self._clock = clock
+        self._served = served
         self._counts: Mapping[str, Any] | None = None
         self._read_at_us = 0
         self._warned: frozenset[int] = frozenset()
         self._failures = Counter(
-            "orderway_gauge_read_failures",
+            "orderway_overview_failures",
             "How often the gauges could not be read from the database.",
             registry=registry,
         )
         registry.register(self)
 
-    async def read(self) -> float:
-        """Read them; returns how long that took, in seconds. While the database does not answer, the last ones stay."""
-        began_s = self._app.clock.monotonic_s()
-        now_us = self._app.clock.now_us()
-        try:
-            self._counts, self._read_at_us = await self._app.ports.store.overview(now_us), now_us
-        except Unavailable:
-            self._failures.inc()
-        except Exception:  # a reader that stopped would be missed only by whoever looks at the dashboard
-            logger.exception("the gauges could not be read")
-            self._failures.inc()
-        else:
-            self._warn_of_unserved(self._unserved())
-        return self._app.clock.monotonic_s() - began_s
+    async def read(self) -> None:
+        """Read them.
+
+        Raises:
+            Unavailable: the database does not answer; the last ones stay.
+        """
+        now_us = self._clock.now_us()
+        self._counts, self._read_at_us = await self._store.overview(now_us), now_us
+        self._warn_of_unserved(self._unserved())
+
+    async def run(self, stop: asyncio.Event, every_s: float) -> None:
+        """Read them again and again until told to stop; more seldom where that takes long: see ``LARGEST_SHARE``.
+
+        While the database does not answer, the last ones stay, and failures are counted.
+        """
+        while not stop.is_set():
+            began_s = self._clock.monotonic_s()
+            try:
+                await self.read()
+            except Unavailable:
+                self._failures.inc()
+            except Exception:  # a reader that stopped would be missed only by whoever looks at the dashboard
+                logger.exception("the gauges could not be read")
+                self._failures.inc()
+            took_s = self._clock.monotonic_s() - began_s
+            await self._clock.wait(stop, max(every_s, took_s / LARGEST_SHARE))
 
     def collect(self) -> Iterable[Metric]:
         """The gauges, as Prometheus reads them."""
@@ -66,7 +84,7 @@ class Gauges(Collector):
             "orderway_order_type_served",
             "1 for each order type that this process serves.",
             "order_type",
-            dict.fromkeys(self._app.businesses, 1),
+            dict.fromkeys(self._served, 1),
         )
         if self._counts is not None:
             yield from self._read_gauges(self._counts, self._read_at_us)
@@ -108,7 +126,7 @@ class Gauges(Collector):
         unknown.add_metric([], 0 if unknown_at_us is None else max(now_us - unknown_at_us, 0) / 1e6)
         yield unknown
         read_at = GaugeMetricFamily(
-            "orderway_gauges_read_timestamp_seconds", "When the database was read for these gauges, since 1970."
+            "orderway_overview_timestamp_seconds", "When the gauges were last read from the database, since 1970."
         )
         read_at.add_metric([], now_us / 1e6)
         yield read_at
@@ -120,7 +138,7 @@ class Gauges(Collector):
         return {
             kind: counts["due_by_type"].get(kind, 0)
             for kind, oldest_at_us in counts["oldest_due_by_type"].items()
-            if kind not in self._app.businesses and oldest_at_us <= before_us
+            if kind not in self._served and oldest_at_us <= before_us
         }
 
     def _warn_of_unserved(self, unserved: Mapping[int, int]) -> None:

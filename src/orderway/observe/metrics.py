@@ -1,4 +1,4 @@
-"""Metrics of one App for Prometheus: what passes its ports is counted and timed, what waits is read from the database."""
+"""Metrics of one App for Prometheus: what passes its ports is counted and timed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from prometheus_client.registry import Collector
 
 from orderway.core.journal import Entry
 from orderway.errors import Declined, HoldLost, OutcomeUnknown, Unavailable
+from orderway.listening import AsgiApp
 from orderway.moves import Move
+from orderway.observe.alone import DatabaseMetrics
 from orderway.observe.attaching import attach
 from orderway.observe.gauges import Gauges
 from orderway.ports.observer import Observer, Work
@@ -39,10 +41,10 @@ class Metrics(Observer):
 
     Args:
         app: not started yet.
-        registry: where the metrics are registered; one of their own if it is not given, so that several Apps, and tests,
-            do not meet. ``prometheus_client.REGISTRY`` puts them beside your service's own.
-        every_s: how often the gauges are read from the database, in seconds; more seldom where reading takes long: never
-            more than a twentieth of the time is spent on it. None: never, as where another process does it.
+        registry: where the metrics are registered; one of their own if it is not given, so that several Apps, and
+            tests, do not meet. ``prometheus_client.REGISTRY`` puts them beside your service's own.
+        every_s: how often the gauges are read from the database, in seconds; more seldom where that takes long: it is
+            never done for more than a twentieth of the time. None: never, as where another process does it.
 
     Raises:
         UsageError: the App is started already.
@@ -50,7 +52,7 @@ class Metrics(Observer):
 
     def __init__(self, app: App, *, registry: CollectorRegistry | None = None, every_s: float | None = 15.0) -> None:
         self.registry = CollectorRegistry() if registry is None else registry
-        self.gauges = Gauges(app, self.registry)
+        self.gauges = Gauges(app.ports.store, app.clock, app.businesses.keys(), self.registry)
         self._app = app
         self._clock = app.clock
         self._every_s = every_s
@@ -116,9 +118,8 @@ class Metrics(Observer):
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read the gauges again and again, until told to stop."""
-        while self._every_s is not None and not stop.is_set():
-            took_s = await self.gauges.read()
-            await self._clock.wait(stop, max(self._every_s, 20 * took_s))
+        if self._every_s is not None:
+            await self.gauges.run(stop, self._every_s)
         await stop.wait()
 
     def _failed(self, work: Work, duration_s: float, error: Exception) -> None:
@@ -216,13 +217,13 @@ class Metrics(Observer):
         self._commits: dict[int, tuple[Histogram, Histogram]] = {}
 
 
-def metrics_app(metrics: Metrics | App) -> Any:
+def metrics_app(metrics: Metrics | DatabaseMetrics | App) -> AsgiApp:
     """An ASGI app that answers with the metrics, to be mounted at ``/metrics``.
 
     Args:
         metrics: or their App, which gets some if it has none, and must not be started then.
     """
-    found = metrics if isinstance(metrics, Metrics) else Metrics.of(metrics)
+    found = metrics if isinstance(metrics, Metrics | DatabaseMetrics) else Metrics.of(metrics)
     return make_asgi_app(found.registry)
 
 
