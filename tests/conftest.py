@@ -28,7 +28,7 @@ SLOW = (
     *("test_partial_refunds_end_with_exactly", "test_in_reverse_a_leg_gives_only", "test_in_ratio_each_leg"),
     *("test_an_export_interrupted_at_any_sync", "test_nobody_can_forge_a_line", "test_hledger_comes_to_the_same"),
 )
-SERVERS = {"postgresql_server", "mariadb_server", "redis_server", "pulsar_server", "own_server"}
+SERVERS = {"postgresql_server", "mariadb_server", "redis_server", "pulsar_server", "rabbitmq_server", "own_server"}
 """The fixtures of database servers: whatever needs one is slow."""
 
 

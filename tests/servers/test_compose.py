@@ -27,6 +27,7 @@ def test_each_url_leads_to_a_service_of_its_kind() -> None:
         ("ORDERWAY_TEST_POSTGRESQL_URL", "postgresql"),
         ("ORDERWAY_TEST_MYSQL_URL", "mariadb"),
         ("ORDERWAY_TEST_REDIS_URL", "redis"),
+        ("ORDERWAY_TEST_RABBITMQ_URL", "rabbitmq"),
         ("ORDERWAY_TEST_MYSQL_URL", "mysql"),
     ]
 
@@ -34,7 +35,7 @@ def test_each_url_leads_to_a_service_of_its_kind() -> None:
 @pytest.mark.parametrize(("variable", "url"), URLS)
 def test_the_password_is_the_services(variable: str, url: str) -> None:
     (service,) = (each for each in SERVICES.values() if f":{urlsplit(url).port}:" in each["ports"][0])
-    passwords = [value for name, value in service.get("environment", {}).items() if "PASSWORD" in name]
+    passwords = [value for name, value in service.get("environment", {}).items() if "PASS" in name]
     if not passwords:
         passwords = [service["command"][service["command"].index("--requirepass") + 1]]
     assert passwords == [urlsplit(url).password]
@@ -56,7 +57,13 @@ def test_what_is_acknowledged_is_on_disk(service: str, settings: list[str]) -> N
 
 def test_the_versions() -> None:
     images = {name: service["image"] for name, service in SERVICES.items()}
-    assert images == {"postgresql": "postgres:16", "mariadb": "mariadb:11", "mysql": "mysql:8.4", "redis": "redis:7"}
+    assert images == {
+        "postgresql": "postgres:16",
+        "mariadb": "mariadb:11",
+        "mysql": "mysql:8.4",
+        "redis": "redis:7",
+        "rabbitmq": "rabbitmq:4.1",
+    }
 
 
 def test_each_tells_when_it_is_ready() -> None:

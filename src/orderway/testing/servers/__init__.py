@@ -8,12 +8,14 @@
 `orderway.testing.servers.fixtures` is a pytest plugin with one shared server of each kind, and an empty database for
 each test.
 `orderway.testing.servers.proxy` cuts connections where it hurts. The servers need Linux and the Debian packages
-postgresql, mariadb-server and redis-server; running servers elsewhere will do for the fixtures.
+postgresql, mariadb-server, redis-server and rabbitmq-server; running servers elsewhere will do for the fixtures.
 """
 
 from orderway.testing.servers.binaries import ServerUnavailable
 from orderway.testing.servers.mariadb import MariadbDatabases, MariadbServer
 from orderway.testing.servers.postgresql import PostgresqlDatabases, PostgresqlServer
+from orderway.testing.servers.pulsar import PulsarLiteServer, PulsarServer, PulsarTopics
+from orderway.testing.servers.rabbitmq import RabbitmqQueues, RabbitmqServer
 from orderway.testing.servers.redis import RedisDatabases, RedisServer
 from orderway.testing.servers.server import Databases, Server
 
@@ -23,6 +25,11 @@ __all__ = [
     "MariadbServer",
     "PostgresqlDatabases",
     "PostgresqlServer",
+    "PulsarLiteServer",
+    "PulsarServer",
+    "PulsarTopics",
+    "RabbitmqQueues",
+    "RabbitmqServer",
     "RedisDatabases",
     "RedisServer",
     "Server",

@@ -8,10 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 # Debian keeps servers where an ordinary user's PATH does not look.
-_SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin")
+_SYSTEM_FOLDERS = (
+    "/usr/sbin",
+    "/usr/local/sbin",
+    "/usr/lib/postgresql/*/bin",
+    "/usr/local/pgsql/bin",
+    "/usr/lib/rabbitmq/bin",
+)
 
-# Debian's psql on PATH is Perl that looks for the newest one: ten times as slow as the program that it finds.
-_WRAPPER = "pg_wrapper"
+# Debian's psql on PATH is Perl that looks for the newest one: ten times as slow as the program that it finds. Its
+# rabbitmq-server runs the program elsewhere than it was started, with another account and other places for its output.
+_WRAPPERS = ("pg_wrapper", "rabbitmq-script-wrapper")
 
 
 class ServerUnavailable(Exception):
@@ -40,7 +47,7 @@ def find_program(*names: str, package: str) -> str:
     for name in names:
         for folder in _folders():
             found = shutil.which(name, path=str(folder))
-            if found and Path(found).resolve().name != _WRAPPER:
+            if found and Path(found).resolve().name not in _WRAPPERS:
                 return found
     raise ServerUnavailable(_missing(names[:1], package))
 

@@ -23,6 +23,7 @@ from orderway.testing.servers.binaries import ServerUnavailable
 from orderway.testing.servers.mariadb import MariadbDatabases, MariadbServer
 from orderway.testing.servers.postgresql import PostgresqlDatabases, PostgresqlServer
 from orderway.testing.servers.pulsar import PulsarTopics, best_pulsar
+from orderway.testing.servers.rabbitmq import RabbitmqQueues, RabbitmqServer
 from orderway.testing.servers.redis import RedisDatabases, RedisServer
 from orderway.testing.servers.server import Databases, Server
 from orderway.testing.servers.shared import shared_server
@@ -61,6 +62,12 @@ def redis_server(request: pytest.FixtureRequest) -> Iterator[RedisDatabases]:
 def pulsar_server(request: pytest.FixtureRequest) -> Iterator[PulsarTopics]:
     """The Pulsar of this run: Apache's own where `make pulsar` has fetched it, else pulsar-lite. Use topics on it."""
     yield from _databases(request, best_pulsar(), PulsarTopics, "ORDERWAY_TEST_PULSAR_URL")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server(request: pytest.FixtureRequest) -> Iterator[RabbitmqQueues]:
+    """The RabbitMQ of this run. Make queues on it; do not stop it."""
+    yield from _databases(request, RabbitmqServer, RabbitmqQueues, "ORDERWAY_TEST_RABBITMQ_URL")
 
 
 @pytest.fixture

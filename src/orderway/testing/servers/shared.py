@@ -27,11 +27,14 @@ from pathlib import Path
 from orderway.testing.servers.binaries import ServerUnavailable
 from orderway.testing.servers.mariadb import MariadbServer
 from orderway.testing.servers.postgresql import PostgresqlServer
+from orderway.testing.servers.pulsar import PulsarLiteServer, PulsarServer
+from orderway.testing.servers.rabbitmq import RabbitmqServer
 from orderway.testing.servers.redis import RedisServer
 from orderway.testing.servers.server import Server
 
-_SERVERS: dict[str, type[Server]] = {
-    server.__name__: server for server in (PostgresqlServer, MariadbServer, RedisServer)
+SERVERS: dict[str, type[Server]] = {
+    server.__name__: server
+    for server in (PostgresqlServer, MariadbServer, RedisServer, PulsarServer, PulsarLiteServer, RabbitmqServer)
 }
 _READY = "ready"
 _MEMORY = Path("/dev/shm")
@@ -117,4 +120,4 @@ def _answer(text: str) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal may be closed; the lock says when to end
-    _keep(_SERVERS[sys.argv[1]], Path(sys.argv[2]))
+    _keep(SERVERS[sys.argv[1]], Path(sys.argv[2]))
