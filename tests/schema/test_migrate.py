@@ -36,7 +36,7 @@ async def made_by_an_app(client: Client, shards: int) -> None:
 async def test_a_new_database_is_made_and_then_nothing_is_to_be_done(client: Client) -> None:
     first = await migrated(client, 3)
     assert first.is_well
-    assert first.revision == "0001"
+    assert first.revision == "0002"
     assert "made table ow_orders_2" in first.done
 
     again = await migrated(client)
@@ -53,7 +53,7 @@ async def test_what_an_app_or_a_script_made_is_as_it_should_be(client: Client, s
         looked = await migrated(each, look_only=True)
         assert looked.is_well
         assert looked.revision is None
-        assert (await migrated(each)).done == ["made table ow_alembic", "took step 0001"]
+        assert (await migrated(each)).done == ["made table ow_alembic", "took step 0001", "took step 0002"]
 
 
 async def test_what_is_other_than_it_should_be_is_told(client: Client) -> None:

@@ -119,8 +119,10 @@ async def test_a_file_that_it_made_is_opened_without_a_migration(tmp_path: Path,
 
     assert await findings(tmp_path) == (7, 0)
     (looked,) = await migrate([SqlitePlace(tmp_path / "orders.db")], look_only=True)
-    assert looked.is_well
+    assert looked.differences == ["table ow_letters is missing: run `orderway migrate`"], "for whoever wants that queue"
     assert looked.revision is None
+    (migrated,) = await migrate([SqlitePlace(tmp_path / "orders.db")])
+    assert migrated.is_well
 
 
 async def test_it_works_on_through_the_steps_that_add(tmp_path: Path, tills: Any) -> None:

@@ -93,7 +93,7 @@ class Changes:
 
     def _common(self) -> Iterator[Table]:
         common = self._tables.common
-        yield from (common.meta, common.workers, common.sequences, common.parked)
+        yield from (common.meta, common.workers, common.sequences, common.parked, common.letters)
 
     def _of_shard(self, shard: int) -> Iterator[Table]:
         own = self._tables.shards[shard]
