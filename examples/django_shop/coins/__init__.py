@@ -1,0 +1,1 @@
+"""The Django app: coins, and their orders."""
