@@ -52,11 +52,15 @@ def orders() -> blocking.App:
     return app
 
 
-def create_web() -> flask.Flask:
-    """The web application. Each server process calls this: after the fork, unless it is told to load it before."""
+def make_tables() -> None:
+    """Make the tables of the goods, and the one of their receipts. Once, not in each server process."""
     metadata.create_all(goods)
     with goods.begin() as connection:
         receipts.create_table(connection.connection)
+
+
+def create_web() -> flask.Flask:
+    """The web application. Each server process calls this: after the fork, unless it is told to load it before."""
     orders()
     web = flask.Flask(__name__)
     web.add_url_rule("/orders", view_func=buy, methods=["POST"])
@@ -113,3 +117,7 @@ def explain(error: OrderwayError) -> Any:
     status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)
     text = str(error) if status < 500 else "try again later"
     return {"error": error.code, "detail": text}, status, {"Retry-After": "1"} if status == 503 else {}
+
+
+if __name__ == "__main__":
+    make_tables()

@@ -113,11 +113,20 @@ class ExampleRun:
         self._servers.clear()
 
     def _serve(self, text: str) -> None:
+        listens = str(self.port) in text
         server = subprocess.Popen(
-            shlex.split(text), cwd=self.folder, env=self._environment, start_new_session=True, stderr=subprocess.STDOUT
+            shlex.split(text),
+            cwd=self.folder,
+            env=self._environment,
+            start_new_session=True,
+            stdout=None if listens else subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         self._servers.append(server)
-        if str(self.port) not in text:
+        if not listens:
+            assert server.stdout is not None
+            said = any(b"carries orders" in line for line in server.stdout)
+            assert said, f"{text} ended before it carried orders"
             return
 
         def answers() -> bool:
