@@ -6,7 +6,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 STAMP := .venv/.made-from-pyproject
 
-.PHONY: help demo test test-all check bench lint format docs
+.PHONY: help demo test test-all check pulsar bench lint format docs
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,14 +16,20 @@ demo: $(STAMP) ## Run thousands of real purchases while their shop processes are
 
 test: $(STAMP) ## Run the representative tests, on real databases too (at most 20 minutes on 2 cores)
 	.ci/packages
+	.ci/pulsar/fetch --optional
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-all: $(STAMP) ## Run every test in its long profile
 	.ci/packages
+	.ci/pulsar/fetch --optional
 	ORDERWAY_LONG=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 check: lint ## Lint, check types and layers, run the quick tests (under a minute)
 	$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not slow"
+
+pulsar: $(STAMP) ## Fetch Apache Pulsar (once; takes Java 17, Maven and two to five minutes) and run it until Ctrl-C
+	.ci/pulsar/fetch
+	$(BIN)/python -m orderway.testing.servers pulsar
 
 bench: .venv/.made-with-bench ## Measure the speed beside others, on real database servers; prints tables and writes JSON
 	$(BIN)/python -m bench

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import os
 
 import pulsar
@@ -12,14 +11,21 @@ from pulsar import asyncio as pulsar_asyncio
 
 from orderway.queues.pulsar.options import Pulsar
 
-__all__ = ["NACK_AFTER_S", "close_client", "close_part", "connect", "open_producer", "subscribe"]
+__all__ = [
+    "NACK_AFTER_S",
+    "close_client",
+    "close_part",
+    "connect",
+    "let_go",
+    "open_producer",
+    "open_reader",
+    "subscribe",
+]
 
 NACK_AFTER_S = 0.1
 """The least that the client knows: so long after a negative acknowledgement a message is asked for again."""
 MOST_TRIES = 1000
 """The backstop: who retries a message so often does not count."""
-PREFETCHED = 64
-"""What a worker that is frozen keeps from the others until the broker misses it; about a batch of a busy one."""
 
 
 def connect(options: Pulsar) -> pulsar_asyncio.Client:
@@ -32,14 +38,21 @@ def connect(options: Pulsar) -> pulsar_asyncio.Client:
     within_s = options.answer_within_s
     return pulsar_asyncio.Client(
         options.service_url,
-        authentication=pulsar.AuthenticationToken(options.token) if options.token else None,
-        operation_timeout_seconds=math.ceil(within_s),
-        connection_timeout_ms=math.ceil(within_s * 1000),
+        authentication=_authentication(options),
+        listener_name=options.listener or None,
+        operation_timeout_seconds=within_s,
+        connection_timeout_ms=within_s * 1000,
         tls_trust_certs_file_path=options.tls_trust_certs or None,
         tls_validate_hostname=True,
         stats_interval_in_seconds=0,
         logger=pulsar.FileLogger(pulsar.LoggerLevel.Error, os.devnull),
     )
+
+
+def _authentication(options: Pulsar) -> pulsar.Authentication | None:
+    if options.user:
+        return pulsar.AuthenticationBasic(options.user, options.password)
+    return pulsar.AuthenticationToken(options.token) if options.token else None
 
 
 async def subscribe(client: pulsar_asyncio.Client, options: Pulsar) -> pulsar_asyncio.Consumer:
@@ -49,7 +62,7 @@ async def subscribe(client: pulsar_asyncio.Client, options: Pulsar) -> pulsar_as
         options.subscription,
         consumer_type=pulsar.ConsumerType.Shared,
         initial_position=pulsar.InitialPosition.Earliest,
-        receiver_queue_size=PREFETCHED,
+        receiver_queue_size=options.prefetch,
         negative_ack_redelivery_delay_ms=round(NACK_AFTER_S * 1000),
         dead_letter_policy=pulsar.ConsumerDeadLetterPolicy(
             MOST_TRIES,
@@ -67,7 +80,7 @@ async def open_producer(client: pulsar_asyncio.Client, topic: str, options: Puls
     if topic == options.dead_letter_topic:
         await _keep(client, topic, options.subscription)
     return await client.create_producer(
-        topic, send_timeout_millis=math.ceil(options.answer_within_s * 1000), batching_enabled=False
+        topic, send_timeout_millis=options.answer_within_s * 1000, batching_enabled=False
     )
 
 
@@ -81,6 +94,12 @@ async def _keep(client: pulsar_asyncio.Client, topic: str, subscription: str) ->
         receiver_queue_size=1,
     )
     await keeper.close()
+
+
+async def let_go(consumer: pulsar_asyncio.Consumer, received: pulsar.Message) -> None:
+    """Have a message come again soon. A consumer that is closed has let go of all of its messages."""
+    with contextlib.suppress(pulsar_asyncio.PulsarException, pulsar.PulsarException):
+        await consumer.negative_acknowledge(received)
 
 
 async def close_part(part: pulsar_asyncio.Consumer | pulsar_asyncio.Producer | pulsar_asyncio.Reader) -> None:

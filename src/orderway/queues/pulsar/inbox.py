@@ -9,7 +9,8 @@ import pulsar
 from pulsar import asyncio as pulsar_asyncio
 
 from orderway.ports.queue import Message
-from orderway.queues.pulsar.connecting import subscribe
+from orderway.queues.pulsar.calls import Calls
+from orderway.queues.pulsar.connecting import close_part, subscribe
 from orderway.queues.pulsar.options import Pulsar
 
 __all__ = ["Inbox", "Taken"]
@@ -38,33 +39,30 @@ class Taken:
 class Inbox:
     """One consumer and the message that it gave last. It begins to subscribe when it is made.
 
-    A cancelled ``receive`` of the client swallows the message that it would have returned: the client gives it to the
-    call that nobody waits for any more. So one task receives, is never cancelled while the consumer lives, and hands
-    over what came through a queue of one.
+    A ``receive`` of the client that is cancelled swallows a message: the client gives it to the call that nobody waits
+    for any more. So one task receives, and hands over what came through a queue of one.
 
     Args:
         client: of the queue.
         options: where, and how.
+        calls: of the queue.
 
     Attributes:
         consumer: None until it has subscribed.
     """
 
-    def __init__(self, client: pulsar_asyncio.Client, options: Pulsar) -> None:
+    def __init__(self, client: pulsar_asyncio.Client, options: Pulsar, calls: Calls) -> None:
         self.consumer: pulsar_asyncio.Consumer | None = None
+        self._calls = calls
         self._arrived: asyncio.Queue[Taken | pulsar_asyncio.PulsarException] = asyncio.Queue(1)
-        self._taking = asyncio.create_task(self._take(client, options))
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing will come any more."""
-        return self._taking.done()
+        self._subscribing = calls.begin(subscribe(client, options))
+        self._taking = asyncio.create_task(self._take())
 
     async def next(self) -> Taken:
         """The next message. Who is cancelled leaves it to the next caller.
 
         Raises:
-            PulsarException: it could not subscribe, or its consumer is closed.
+            PulsarException: it could not subscribe, or its consumer is closed: nothing will come any more.
         """
         arrived = await self._arrived.get()
         if isinstance(arrived, Taken):
@@ -72,17 +70,23 @@ class Inbox:
         self._arrived.put_nowait(arrived)  # for the other callers
         raise arrived
 
-    def stop(self) -> None:
-        """Tell those who wait. The consumer is closed by whoever calls this: then what it gave comes again."""
+    def close(self) -> None:
+        """Tell those who wait, and close the consumer: what it gave and was not settled comes again. Does not wait."""
         self._taking.cancel()
-        if self._arrived.full():
+        while not self._arrived.empty():
             self._arrived.get_nowait()
         self._arrived.put_nowait(pulsar_asyncio.PulsarException(pulsar.Result.AlreadyClosed))
+        self._calls.begin(self._let_go())
 
-    async def _take(self, client: pulsar_asyncio.Client, options: Pulsar) -> None:
+    async def _take(self) -> None:
         try:
-            consumer = self.consumer = await subscribe(client, options)
+            consumer = await asyncio.shield(self._subscribing)
+            self.consumer = consumer
             while True:
-                await self._arrived.put(Taken(await consumer.receive(), consumer))
+                await self._arrived.put(Taken(await self._calls.make(consumer.receive()), consumer))
         except pulsar_asyncio.PulsarException as error:
             await self._arrived.put(error)
+
+    async def _let_go(self) -> None:
+        """Also of a consumer that is still being made."""
+        await close_part(await self._subscribing)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Coroutine, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import pulsar
@@ -15,15 +13,16 @@ from orderway.errors import Unavailable
 from orderway.ports.clock import Clock
 from orderway.ports.limits import check_message, check_page
 from orderway.ports.queue import DELAYS, REDELIVERS, SURVIVES_RESTART, Buried, Message, Queue
-from orderway.queues.pulsar.connecting import NACK_AFTER_S, close_client, close_part, connect, open_producer
+from orderway.queues.pulsar.calls import Calls
+from orderway.queues.pulsar.connecting import NACK_AFTER_S, close_client, close_part, connect, let_go
 from orderway.queues.pulsar.inbox import Inbox, Taken
 from orderway.queues.pulsar.options import Pulsar
+from orderway.queues.pulsar.outbox import Outbox
 
 __all__ = ["PulsarQueue"]
 
 T = TypeVar("T")
 
-MOST_SENDING = 64
 REASON, BURIED_AT = "reason", "buried-at-us"
 """The properties of a dead letter."""
 GIVEN_UP = "too_many_tries"
@@ -47,9 +46,10 @@ class PulsarQueue(Queue):
         self._clock: Clock | None = None
         self._client: pulsar_asyncio.Client | None = None
         self._inbox: Inbox | None = None
-        self._producers: dict[str, asyncio.Task[pulsar_asyncio.Producer]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._sending = asyncio.Semaphore(MOST_SENDING)
+        self._outbox: Outbox | None = None
+        self._waiting: set[asyncio.Task[None]] = set()
+        self._guard: asyncio.Task[None] | None = None
+        self._calls = Calls()
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -78,43 +78,41 @@ class PulsarQueue(Queue):
         """Get ready, on this event loop. Connects to nothing yet."""
         if self._client is None:
             self._clock = clock
-            self._sending = asyncio.Semaphore(MOST_SENDING)
+            self._calls = Calls()
             self._client = connect(self._options)
+            self._outbox = Outbox(self._client, self._options, self._calls)
+            self._guard = asyncio.create_task(self._close_with_the_loop())
 
     async def close(self) -> None:
         """Let go of connections, and of what was received and not settled: it comes again. Idempotent."""
         client, self._client = self._client, None
         if client is None:
             return
-        inbox, self._inbox = self._inbox, None
-        if inbox is not None:
-            inbox.stop()
-        opening = [task for task in self._producers.values() if not task.done()]
-        self._producers.clear()
-        for task in [*self._tasks, *opening]:
-            task.cancel()
-        await asyncio.gather(*self._tasks, *opening, return_exceptions=True)
+        if self._inbox is not None:
+            self._inbox.close()
+        for task in (*self._waiting, self._guard):
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
         await close_client(client, self._options.answer_within_s)
+        await self._calls.end(self._options.answer_within_s)
+        self._inbox = self._outbox = None
 
     async def send(self, body: bytes, headers: Mapping[str, str] | None = None, delay_s: float = 0) -> None:
         """Have a message received after this delay. It is on the disks of Pulsar when this returns."""
         check_message(body, headers or {}, delay_s)
-        await self._publish(self._options.full_topic, body, headers or {}, delay_s if self._options.delays else 0)
+        delay_s = delay_s if self._options.delays else 0
+        await self._ask(self._publishing().publish(self._options.full_topic, body, headers or {}, delay_s))
 
     async def receive(self) -> Message:
         """The next message. Waits for one, and asks now and then whether the broker is still there."""
         while True:
             client = self._started()
-            inbox = self._inbox = self._inbox or Inbox(client, self._options)
+            inbox = self._inbox = self._inbox or Inbox(client, self._options, self._calls)
             try:
                 async with asyncio.timeout(self._options.answer_within_s):
                     return (await inbox.next()).message()
             except TimeoutError:
-                try:
-                    await self._ask(client.get_topic_partitions(self._options.full_topic))
-                except Unavailable:
-                    self._leave(inbox)
-                    raise
+                await self._check(client, inbox)
             except pulsar_asyncio.PulsarException as error:
                 self._leave(inbox)
                 raise self._unavailable(error) from error
@@ -131,15 +129,16 @@ class PulsarQueue(Queue):
         taken = self._taken(message)
         if not taken.is_settled:
             taken.is_settled = True
-            self._spawn(self._let_go(taken, delay_s))
+            waiting = asyncio.create_task(self._let_go(taken, delay_s))
+            self._waiting.add(waiting)
+            waiting.add_done_callback(self._waiting.discard)
 
     async def bury(self, message: Message, reason: str) -> None:
         """Settle a message: publish it to the dead-letter topic, then acknowledge it."""
-        taken = self._taken(message)
-        if taken.is_settled or self._clock is None:
+        if self._taken(message).is_settled or self._clock is None:
             return
-        note = {REASON: reason, BURIED_AT: str(self._clock.now_us())}
-        await self._publish(self._options.dead_letter_topic, message.body, {**message.headers, **note})
+        properties = {**message.headers, REASON: reason, BURIED_AT: str(self._clock.now_us())}
+        await self._ask(self._publishing().publish(self._options.dead_letter_topic, message.body, properties))
         await self.ack(message)
 
     async def buried(self, limit: int = 100) -> Sequence[Buried]:
@@ -154,62 +153,42 @@ class PulsarQueue(Queue):
             while len(found) < limit and await reader.has_message_available():
                 found.append(_as_buried(await reader.read_next()))
         finally:
-            self._spawn(close_part(reader))
+            await close_part(reader)
         return found
 
-    async def _publish(self, topic: str, body: bytes, headers: Mapping[str, str], delay_s: float = 0) -> None:
-        after = timedelta(seconds=delay_s) if delay_s else None
-
-        async def publish() -> None:
-            async with self._sending:
-                producer = await self._producer(topic)
-                try:
-                    await producer.send(body, properties=dict(headers), deliver_after=after)
-                except (pulsar_asyncio.PulsarException, asyncio.CancelledError):
-                    # It may be waiting for its next attempt to connect, which takes up to a minute. A new one does not.
-                    if not producer.is_connected():
-                        self._drop(topic, producer)
-                    raise
-
-        self._started()
-        await self._ask(publish())
-
-    async def _producer(self, topic: str) -> pulsar_asyncio.Producer:
-        """The topic's producer, made in a task of its own: a caller who is cancelled would leave it to nobody."""
-        making = self._producers.get(topic)
-        if making is None or (making.done() and (making.cancelled() or making.exception())):
-            making = asyncio.create_task(open_producer(self._started(), topic, self._options))
-            making.add_done_callback(_heard)
-            self._producers[topic] = making
-        return await asyncio.shield(making)
-
-    def _drop(self, topic: str, producer: pulsar_asyncio.Producer) -> None:
-        made = self._producers.get(topic)
-        if made is not None and made.done() and not made.cancelled() and made.result() is producer:
-            del self._producers[topic]
-            self._spawn(close_part(producer))
-
-    def _leave(self, inbox: Inbox) -> None:
-        """Subscribe anew at the next call, as a consumer too may wait for a minute before it connects again."""
-        if self._inbox is inbox and inbox.consumer is not None:
-            self._inbox = None
-            inbox.stop()
-            self._spawn(close_part(inbox.consumer))
-        elif self._inbox is inbox and inbox.is_over:
-            self._inbox = None
+    async def _close_with_the_loop(self) -> None:
+        """Whoever ends an event loop cancels its tasks, and waits for them: so a queue that was forgotten is closed."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.close()
 
     async def _let_go(self, taken: Taken, delay_s: float) -> None:
         if self._clock is not None and delay_s > NACK_AFTER_S:
             await self._clock.wait(asyncio.Event(), delay_s - NACK_AFTER_S)
-        with contextlib.suppress(pulsar_asyncio.PulsarException, pulsar.PulsarException):
-            await taken.consumer.negative_acknowledge(taken.received)  # one that is closed has let go of all
+        await self._calls.make(let_go(taken.consumer, taken.received))
 
-    async def _ask(self, asked: Awaitable[T]) -> T:
+    async def _check(self, client: pulsar_asyncio.Client, inbox: Inbox) -> None:
+        """Whether the broker answers. If not, subscribe anew: the consumer's next attempt may be a minute away."""
         try:
-            async with asyncio.timeout(self._options.answer_within_s):
-                return await asked
+            await self._ask(client.get_topic_partitions(self._options.full_topic))
+        except Unavailable:
+            if inbox.consumer is not None:
+                self._leave(inbox)
+            raise
+
+    def _leave(self, inbox: Inbox) -> None:
+        if self._inbox is inbox:
+            self._inbox = None
+            inbox.close()
+
+    async def _ask(self, call: Coroutine[Any, Any, T]) -> T:
+        """Make a call. The client's own limits come first: they say more."""
+        try:
+            async with asyncio.timeout(self._options.answer_within_s + 1):
+                return await self._calls.make(call)
         except TimeoutError:
-            raise self._unavailable(f"no answer within {self._options.answer_within_s:g} s") from None
+            raise self._unavailable(f"no answer within {self._options.answer_within_s + 1} s") from None
         except (pulsar_asyncio.PulsarException, pulsar.PulsarException) as error:
             raise self._unavailable(error) from error
 
@@ -221,6 +200,11 @@ class PulsarQueue(Queue):
             raise self._unavailable("this queue is closed")
         return self._client
 
+    def _publishing(self) -> Outbox:
+        if self._outbox is None:
+            raise self._unavailable("this queue is closed")
+        return self._outbox
+
     def _receiving(self) -> pulsar_asyncio.Consumer:
         if self._inbox is None or self._inbox.consumer is None:
             raise self._unavailable("not connected")
@@ -231,20 +215,9 @@ class PulsarQueue(Queue):
         taken: Taken = message.token
         return taken
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
 
 def _as_buried(letter: pulsar.Message) -> Buried:
     noted = letter.properties()
     buried_at = noted.get(BURIED_AT, "")
     buried_at_us = int(buried_at) if buried_at.isdecimal() else letter.publish_timestamp() * 1000
     return Buried(letter.data(), noted.get(REASON, GIVEN_UP), buried_at_us)
-
-
-def _heard(making: asyncio.Task[pulsar_asyncio.Producer]) -> None:
-    """Its failure is told to those who still wait for it; with nobody left, it is nobody's."""
-    if not making.cancelled():
-        making.exception()

@@ -1,0 +1,35 @@
+"""Runs one private server until Ctrl-C, to try things on: `python -m orderway.testing.servers pulsar`."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+
+from orderway.testing.servers.binaries import ServerUnavailable
+from orderway.testing.servers.shared import SERVERS
+
+
+def main(arguments: list[str]) -> int:
+    """Starts the server of this name, says its URL, and waits. Its data goes when it ends."""
+    servers = {name.removesuffix("Server").lower(): server for name, server in SERVERS.items()}
+    if len(arguments) != 1 or arguments[0] not in servers:
+        sys.stderr.write(f"Which server? {', '.join(servers)} are known.\n")
+        return 2
+    began_s = time.monotonic()
+    try:
+        with servers[arguments[0]]() as server:
+            took_s = time.monotonic() - began_s
+            sys.stdout.write(f"Started in {took_s:.0f} s: {server.url}\nCtrl-C ends it, and removes its data.\n")
+            sys.stdout.flush()
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.pause()
+    except ServerUnavailable as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
