@@ -143,7 +143,7 @@ async def test_every_order_finishes_once(
     )
 
 
-@pytest.mark.parametrize("kind", [RabbitmqServer, lambda: best_pulsar()()], ids=["rabbitmq", "pulsar"])
+@pytest.mark.parametrize("kind", [RabbitmqServer, best_pulsar()], ids=["rabbitmq", "pulsar"])
 async def test_a_broker_killed_under_load_costs_nothing_but_time(
     tmp_path: Path, kind: Callable[[], Any], own_server: StartServer, summarize: Callable[[str, str], None]
 ) -> None:
