@@ -1,4 +1,4 @@
-"""The queue over RabbitMQ passes the conformance suite of queues, on a real server."""
+"""The queue over RabbitMQ passes the conformance suite on a real server, and loses nothing when that is killed."""
 
 from __future__ import annotations
 
@@ -7,45 +7,56 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from orderway.errors import Unavailable
 from orderway.ports.queue import DELAYS, REDELIVERS, SURVIVES_RESTART, Queue
 from orderway.queues.rabbitmq import RabbitmqQueue
 from orderway.system_clock import SystemClock
 from orderway.testing.conformance import QueueBackend, QueueConformance
-from orderway.testing.servers import RabbitmqServer, ServerUnavailable
+from orderway.testing.servers import RabbitmqQueues, RabbitmqServer, ServerUnavailable
 from orderway.testing.servers.fixtures import unavailable
 
 pytestmark = pytest.mark.slow
 
 
-class RabbitmqBackend:
+class OwnQueue:
     """A queue of its own on the server; each connection is independent."""
 
     capabilities = frozenset({DELAYS, REDELIVERS, SURVIVES_RESTART})
     patience_s = 60.0
 
-    def __init__(self, server: RabbitmqServer, queue_type: str) -> None:
+    def __init__(self, server: RabbitmqQueues, queue_type: str) -> None:
         self.server = server
         self.queue_type = queue_type
-        self.url = f"{server.new_database()}&queue_type={queue_type}"
+        self.url = server.new_database()
         self.opened: list[Queue] = []
 
     async def connect(self) -> Queue:
-        queue = RabbitmqQueue.from_url(self.url)
+        queue = RabbitmqQueue.from_url(f"{self.url}&queue_type={self.queue_type}")
         await queue.start(SystemClock())
         self.opened.append(queue)
         return queue
 
     async def restart(self) -> None:
-        if self.queue_type == "quorum":
-            # RabbitMQ writes down half a second later, in the background, that it made a queue: nothing tells when.
-            await asyncio.sleep(1)
-        self.server.kill()
+        assert isinstance(self.server, RabbitmqServer), "nobody may kill the server that all share"
+        await asyncio.to_thread(self.server.kill)
         await asyncio.to_thread(self.server.start)
+
+    async def close(self) -> None:
+        for queue in self.opened:
+            await queue.close()
+        await asyncio.to_thread(self.server.drop, self.url)
+
+
+@pytest.fixture(params=["classic", "quorum"])
+async def backend(rabbitmq_server: RabbitmqQueues, request: pytest.FixtureRequest) -> AsyncIterator[QueueBackend]:
+    backend = OwnQueue(rabbitmq_server, request.param)
+    yield backend
+    await backend.close()
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[RabbitmqServer]:
-    """A server that a test may kill: not the one of the whole run."""
+def mortal_server() -> Iterator[RabbitmqServer]:
+    """A server that may be killed; it takes seconds to start, so the tests here share it."""
     try:
         with RabbitmqServer() as server:
             yield server
@@ -54,12 +65,63 @@ def server() -> Iterator[RabbitmqServer]:
 
 
 @pytest.fixture(params=["classic", "quorum"])
-async def backend(server: RabbitmqServer, request: pytest.FixtureRequest) -> AsyncIterator[QueueBackend]:
-    backend = RabbitmqBackend(server, request.param)
+async def mortal(mortal_server: RabbitmqServer, request: pytest.FixtureRequest) -> AsyncIterator[OwnQueue]:
+    backend = OwnQueue(mortal_server, request.param)
+    if request.param == "quorum":
+        # RabbitMQ writes down half a second later, in the background, that it made a queue. By the time that this
+        # message has come, it has.
+        first = await backend.connect()
+        await first.send(b"first", delay_s=3)
+        await first.ack(await first.receive())
+        await first.close()
     yield backend
-    for queue in backend.opened:
-        await queue.close()
+    await backend.close()
 
 
 class TestQueue(QueueConformance):
-    pass
+    async def test_what_was_sent_survives_the_server(self, mortal: OwnQueue) -> None:  # type: ignore[override]
+        await super().test_what_was_sent_survives_the_server(mortal)
+
+
+async def test_nothing_that_was_taken_is_lost_while_the_server_is_killed_in_full_flight(mortal: OwnQueue) -> None:
+    sender, *receivers = [await mortal.connect() for _ in range(3)]
+    accepted: set[bytes] = set()
+    came: set[bytes] = set()
+    half_way, all_came = asyncio.Event(), asyncio.Event()
+    bodies = iter([f"message {n}".encode() for n in range(1000)])
+
+    async def send() -> None:
+        for body in bodies:
+            while body not in accepted:
+                try:
+                    await sender.send(body, delay_s=len(accepted) % 4)
+                    accepted.add(body)
+                except Unavailable:
+                    await asyncio.sleep(0.05)  # the server is not there yet: there is no signal to wait for
+            if len(accepted) > 300:
+                half_way.set()
+
+    async def receive(queue: Queue) -> None:
+        while True:
+            try:
+                message = await queue.receive()
+                came.add(message.body)
+                await queue.ack(message)
+            except Unavailable:
+                await asyncio.sleep(0.05)
+            if len(came) == 1000:
+                all_came.set()
+
+    sending = [asyncio.create_task(send()) for _ in range(20)]
+    receiving = [asyncio.create_task(receive(queue)) for queue in receivers]
+    try:
+        async with asyncio.timeout(2 * mortal.patience_s):
+            await half_way.wait()
+            await mortal.restart()
+            await asyncio.gather(*sending)
+            await all_came.wait()
+    finally:
+        for task in [*sending, *receiving]:
+            task.cancel()
+        await asyncio.gather(*sending, *receiving, return_exceptions=True)
+    assert accepted == came

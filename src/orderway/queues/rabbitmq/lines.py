@@ -316,6 +316,8 @@ def _why(error: BaseException | None) -> str:
             return "there is no queue for the message any more"
         case aio_pika.exceptions.DeliveryError():
             return "the message was refused"
+        case aio_pika.exceptions.ChannelPreconditionFailed():
+            return f"{error}: what is there under this name is of the other queue_type, or somebody else's"
         case TimeoutError():
             return "no answer in time"
     return str(error) or type(error).__name__
