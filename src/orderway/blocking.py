@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import atexit
 import functools
+import importlib
 import os
+import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -117,7 +119,7 @@ class App:
         except BaseException:
             self._stop_loop()
             raise
-        atexit.register(self._close_at_exit)  # an open portal would keep the process from ending
+        _open.add(self)
 
     def close(self) -> None:
         """Close the App and end the loop's thread. Idempotent."""
@@ -128,7 +130,7 @@ class App:
             self._portal.call(self.inner.close)
         finally:
             self._stop_loop()
-            atexit.unregister(self._close_at_exit)
+            _open.discard(self)
 
     def __enter__(self) -> App:
         self.start()
@@ -353,11 +355,23 @@ class App:
             return
         raise WrongThread("a blocking call on an event loop's thread would stop the loop: use orderway.App there")
 
-    def _close_at_exit(self) -> None:
-        if self._pid == os.getpid():  # a forked child has the parent's list of what to do at its exit
-            self.close()
-
     def _stop_loop(self) -> None:
         opening, self._opening, self._portal = self._opening, None, None
         if opening is not None:
             opening.__exit__(None, None, None)
+
+
+_open: set[App] = set()
+"""Those that are started, in this process and, in a forked child, in its parent."""
+
+
+def _close_all() -> None:
+    for app in list(_open):
+        if app._pid == os.getpid():
+            app.close()
+
+
+# An open portal would keep the process from ending. ``atexit`` comes too late for closing it: by then executors take no
+# more work, which hooks in hand need. ``threading`` calls the latest registered first: ours must follow the executors'.
+importlib.import_module("concurrent.futures.thread")
+getattr(threading, "_register_atexit", atexit.register)(_close_all)

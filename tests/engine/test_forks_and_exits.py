@@ -43,7 +43,13 @@ WORKERS = "import sqlite3; print(sqlite3.connect('orders.db').execute('SELECT co
 
 def run(folder: Path, program: str) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=folder, stdout=subprocess.PIPE, text=True, timeout=WITHIN_S, check=False
+        [sys.executable, "-c", program],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=WITHIN_S,
+        check=False,
     )
     return done.returncode, done.stdout
 
