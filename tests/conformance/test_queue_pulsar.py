@@ -70,6 +70,7 @@ async def mortal(mortal_server: PulsarServer | PulsarLiteServer) -> AsyncIterato
 
 
 class TestQueue(QueueConformance):
+    @pytest.mark.slow
     async def test_what_was_sent_survives_the_server(self, mortal: PulsarQueues) -> None:  # type: ignore[override]
         await super().test_what_was_sent_survives_the_server(mortal)
 

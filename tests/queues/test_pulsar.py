@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable
+from dataclasses import fields
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -53,6 +55,7 @@ def test_a_url_says_where_and_how(url: str, options: Pulsar) -> None:
         ("pulsar://host?delays=maybe", "delays='maybe'"),
         ("pulsar://host?answer_within_s=soon", "answer_within_s='soon'"),
         ("pulsar://host?answer_within_s=600", "1 to 60 whole seconds are allowed"),
+        ("pulsar://host/hints?dead_letters=hints", "a topic of their own"),
         ("pulsar://host?retries=3", "'retries' is no parameter"),
         ("pulsar://host?nothing", "cannot be read"),
         ("pulsar://host#part", "cannot be read"),
@@ -66,6 +69,14 @@ def test_a_url_that_cannot_be_is_refused_without_quoting_a_secret(url: str, says
         PulsarQueue.from_url(url)
     assert says in str(refused.value)
     assert "canary" not in str(refused.value)
+
+
+def test_each_parameter_is_on_the_page_of_queues() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "backends.md").read_text()
+    pulsar = page.partition("## Pulsar\n")[2].partition("\n## ")[0]
+    elsewhere = {"service_url", "tenant", "namespace", "topic", "user", "password"}
+    parameters = {field.name for field in fields(Pulsar)} - elsewhere
+    assert {name for name in parameters if f"| `{name}` |" not in pulsar} == set()
 
 
 def test_a_broker_without_delays_is_told_by_the_url() -> None:
@@ -87,6 +98,7 @@ def test_without_its_client_it_names_the_extra() -> None:
     assert result.stdout == "Pulsar needs the package pulsar-client: pip install 'orderway[pulsar]'\n"
 
 
+@pytest.mark.slow
 async def test_a_broker_that_is_down_is_unavailable_soon_and_nothing_is_said_aloud(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -18,7 +18,6 @@ __all__ = [
     "connect",
     "let_go",
     "open_producer",
-    "open_reader",
     "subscribe",
 ]
 

@@ -36,7 +36,8 @@ class Pulsar:
         tls_trust_certs: a file of certificates to trust; "" for those that Python's ``certifi`` trusts.
         delays: False for a broker that does not hold messages back.
         answer_within_s: whole seconds; a broker that takes longer to answer is taken to be down.
-        prefetch: so many messages a receiver has fetched before the first of them is settled.
+        prefetch: so many messages a receiver has fetched before the first of them is settled; one that is frozen keeps
+            them from the others until the broker misses it.
         dead_letters: the topic of the dead letters, by itself, in the same namespace; "" for Pulsar's own convention.
         listener: the advertised listener by which the brokers are reached; "" where they have only one.
 
@@ -69,6 +70,8 @@ class Pulsar:
                 raise ConfigError(
                     f"{name[:40]!r} is no {what.replace('_', ' ')} of Pulsar: letters, digits and _ = : . - are allowed"
                 )
+        if self.dead_letter_topic == self.full_topic:
+            raise ConfigError(f"dead_letters is {self.topic}, the topic of the hints: they need a topic of their own")
         if not 1 <= self.answer_within_s <= 60:
             raise ConfigError(f"answer_within_s is {self.answer_within_s}: 1 to 60 whole seconds are allowed")
         if not 1 <= self.prefetch <= 10_000:

@@ -2,11 +2,13 @@
 
 `postgresql_url`, `mariadb_url` and `redis_url` are the URLs of an empty database each, which is dropped after the test.
 They live on one private server of each kind for the whole run, started when the first test needs it and shared with all
-workers of pytest-xdist; `postgresql_server`, `mariadb_server` and `redis_server` make more databases there. Nobody may
-kill these: a test that wants to kill a server starts one of its own, with `own_server`.
+workers of pytest-xdist; `postgresql_server`, `mariadb_server` and `redis_server` make more databases there, and
+`pulsar_server` topics. Nobody may kill these: a test that wants to kill a server starts one of its own, with
+`own_server`.
 
-`ORDERWAY_TEST_POSTGRESQL_URL`, `ORDERWAY_TEST_MYSQL_URL` and `ORDERWAY_TEST_REDIS_URL` name running servers to use
-instead. Without a server the test is skipped, and fails where `CI` is set: a suite that ran on nothing is not green.
+`ORDERWAY_TEST_POSTGRESQL_URL`, `ORDERWAY_TEST_MYSQL_URL`, `ORDERWAY_TEST_REDIS_URL`, `ORDERWAY_TEST_PULSAR_URL` and
+`ORDERWAY_TEST_RABBITMQ_URL` name running servers to use instead. Without a server the test is skipped, and fails where
+`CI` is set: a suite that ran on nothing is not green.
 """
 
 from __future__ import annotations
