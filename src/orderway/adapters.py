@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +17,25 @@ from orderway.ports.queue import Queue
 from orderway.ports.sequence import Sequence as SequencePort
 from orderway.ports.store import Store
 from orderway.ports.workers import Workers
+from orderway.system_clock import SystemClock
 
 if TYPE_CHECKING:
     from orderway.memory import MemoryDatabase
     from orderway.sql.database import Database
     from orderway.sql.migrating import Place
 
-__all__ = ["Ports", "databases_for", "memory_ports", "open_ports", "places_for", "ports_for", "queue_for", "sql_ports"]
+__all__ = [
+    "Ports",
+    "databases_for",
+    "is_in_database",
+    "memory_ports",
+    "open_ports",
+    "places_for",
+    "ports_for",
+    "queue_for",
+    "sql_ports",
+    "started_queue",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +228,29 @@ def queue_for(queue: str | Queue, ports: Ports) -> Queue:
     """
     if not isinstance(queue, str):
         return queue
-    scheme = queue.partition("://")[0]
-    if scheme not in _QUEUES:
-        allowed = ", ".join(name if name == "store" else f"{name}://" for name in sorted(_QUEUES))
-        raise ConfigError(f"{queue.partition(':')[0]!r} is no queue that Orderway knows: {allowed} are allowed")
+    scheme, separator, _ = queue.partition("://")
+    if scheme not in _QUEUES or bool(separator) == (scheme == _IN_DATABASE):
+        allowed = ", ".join(name if name == _IN_DATABASE else f"{name}://" for name in sorted(_QUEUES))
+        # Whatever else stands there may be a password.
+        shown = repr(scheme) if re.fullmatch(r"[a-z][a-z+]{0,19}", scheme) else "what was given"
+        raise ConfigError(f"{shown} is no queue that Orderway knows: {allowed} are allowed")
     return _QUEUES[scheme](queue, ports)
+
+
+def is_in_database(queue: str | Queue) -> bool:
+    """Whether the queue is in the orders' own database, so that this must be open."""
+    return queue == _IN_DATABASE
+
+
+@asynccontextmanager
+async def started_queue(queue: str | Queue, ports: Ports) -> AsyncIterator[Queue]:
+    """The queue for a URL, started, to be looked at, and closed in the end. Arguments and errors as ``queue_for``."""
+    opened = queue_for(queue, ports)
+    await opened.start(SystemClock())
+    try:
+        yield opened
+    finally:
+        await opened.close()
 
 
 def _store_queue(url: str, ports: Ports) -> Queue:
@@ -267,6 +299,7 @@ _QUEUES: dict[str, Callable[[str, Ports], Queue]] = {
     "pulsar+ssl": _pulsar,
     "store": _store_queue,
 }
+_IN_DATABASE = "store"
 _PLACES: dict[str, Callable[..., Place]] = {
     "mariadb": _mysql_place,
     "memory": _no_place,

@@ -148,6 +148,8 @@ class App(Actions, Looking):
             *(self.holds.claim, lambda: sorted(self.businesses), self.holds.carry, self.clock, most_at_once),
             beside=self.parked.look,
         )
+        self.queue = queue
+        """As it was given."""
         self.hinting = (
             None
             if queue is None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orderway.adapters import databases_for, sql_ports
+from orderway.adapters import Ports, databases_for, is_in_database, sql_ports, started_queue
 from orderway.errors import ConfigError, OrderwayError, Unavailable
+from orderway.ports.queue import Queue
 from orderway.system_clock import SystemClock
 
 if TYPE_CHECKING:
@@ -37,7 +39,12 @@ class Finding:
 
 
 async def examine(
-    urls: Sequence[str], *, shards: int | None = None, redis: Redis | None = None, **options: Any
+    urls: Sequence[str],
+    *,
+    shards: int | None = None,
+    redis: Redis | None = None,
+    queue: str | Queue | None = None,
+    **options: Any,
 ) -> list[Finding]:
     """Look at every part. Changes nothing, makes nothing, and never raises for what it finds.
 
@@ -45,6 +52,7 @@ async def examine(
         urls: of the databases, in their order.
         shards: how many shards are expected; None for as many as there are.
         redis: if there is one.
+        queue: if there is one; as for ``App``.
         options: of the databases; see ``orderway.adapters.ports_for``.
 
     Raises:
@@ -55,10 +63,14 @@ async def examine(
         findings = list(await asyncio.gather(*map(_examine_database, databases, range(1, len(databases) + 1))))
         if all(finding.is_well for finding in findings):
             findings += [await _examine_epochs(databases), *await _examine_work(databases)]
+            if queue is not None and is_in_database(queue):
+                findings.append(await _examine_queue(queue, sql_ports(databases)))
     finally:
         await asyncio.gather(*(database.close() for database in databases))
     if redis is not None:
         findings.append(await _examine_redis(redis))
+    if queue is not None and not is_in_database(queue):
+        findings.append(await _examine_queue(queue, sql_ports(databases)))
     return findings
 
 
@@ -128,5 +140,27 @@ async def _examine_redis(redis: Redis) -> Finding:
     return Finding("redis", True, f"answers in {(time.perf_counter() - began_s) * 1000:.0f} ms")
 
 
+async def _examine_queue(queue: str | Queue, ports: Ports) -> Finding:
+    """Whether it answers, and its dead letters. Sends nothing, and takes nothing out."""
+    began_s = time.perf_counter()
+    try:
+        async with started_queue(queue, ports) as opened:
+            letters = await opened.buried(_MOST_LETTERS)
+            where = opened.where
+    except Unavailable as error:
+        return Finding(
+            "queue", False, str(error), "see that it runs and can be reached from here; orders go on without it"
+        )
+    found = f"{where} answers in {(time.perf_counter() - began_s) * 1000:.0f} ms"
+    if not letters:
+        return Finding("queue", True, f"{found}; no dead letters")
+    reasons = Counter(letter.reason for letter in letters)
+    told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+    count = f"{len(letters)} or more" if len(letters) == _MOST_LETTERS else str(len(letters))
+    advice = "see what they are by `orderway hints`; no order waits for them, its row says when it is looked at"
+    return Finding("queue", True, f"{found}; dead letters: {count} ({told})", advice)
+
+
+_MOST_LETTERS = 100
 _LATE_S = 60
 """Work that has been due for longer is not being done."""

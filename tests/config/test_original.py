@@ -71,8 +71,9 @@ def test_with_its_connections_filled_in_it_says_everything(tmp_path: Path) -> No
     assert settings.app_arguments()["shards"] == 2
     assert settings.ids == "sequence"
     queue = settings.queue
-    assert (queue.enabled, queue.kind, queue.producer, queue.consumer) == (False, "pulsar", "order", "order")
+    assert (queue.enabled, queue.kind, queue.url) == (False, "pulsar", None)
     assert (queue.delay_s, queue.message_lifetime_s) == (60, 3600)
+    assert settings.app_arguments()["queue"] is None
     (unused,) = settings.unused
     assert unused.startswith("order.OrderUnlockDBLimitProcessTime: a lock is released by whoever holds it")
 
@@ -93,10 +94,8 @@ KEYS = [
     ("OrderLockKeyFormat: 'l:<order_id>'", "redis.lock_key_format", "l:<order_id>"),
     ("OrderSeqNoKeyFormat: 's:<order_type>'", "redis.sequence_key_format", "s:<order_type>"),
     ("MQType: Pulsar", "queue.kind", "pulsar"),
-    ("MQProducerName: p", "queue.producer", "p"),
     ("AllowMqCompensation: false", "queue.enabled", False),
     ("CompensationDelayTime: 20", "queue.delay_s", 20),
-    ("MQConsumeName: c", "queue.consumer", "c"),
     ("CompensationMQMsgLifeTime: 7200", "queue.message_lifetime_s", 7200),
     ("tableshardnums: 3", "shards", 3),
 ]
@@ -156,12 +155,8 @@ WRONG = [
     ("OrderUnlockDBLimitProcessTime: 0", "order.OrderUnlockDBLimitProcessTime: must be a whole number, at least 1"),
     ("OrderLockKeyFormat: lock", "redis.lock_key_format 'lock' lacks <order_id>"),
     ("OrderSeqNoKeyFormat: '<uid>'", "redis.sequence_key_format '<uid>' has the unknown placeholder <uid>"),
-    ("MQType: kafka", "order.MQType: queue.kind is 'kafka': 'pulsar' is allowed"),
+    ("MQType: kafka", "order.MQType: queue.kind is 'kafka': 'store', 'pulsar' or 'rabbitmq' is allowed"),
     ("AllowMqCompensation: perhaps", "queue.enabled is 'perhaps': true and false are allowed"),
-    (
-        "AllowMqCompensation: true",
-        "order.AllowMqCompensation: queue.enabled is true: this version has no queue yet, and",
-    ),
     ("CompensationDelayTime: -1", "queue.delay_s is '-1': at least 1 is allowed"),
     ("CompensationMQMsgLifeTime: 1h", "queue.message_lifetime_s is '1h': a whole number is allowed"),
     ("SqlxName: none", "line 1, order.SqlxName: components.sqlx.none is needed, and components.sqlx configures only"),
@@ -238,21 +233,6 @@ def test_what_is_wrong_with_its_redis_is_said(redis: str, said: str, tmp_path: P
     text = refused(of(redis=redis), tmp_path)
     assert said in text
     assert "hunter2" not in text
-
-
-def test_its_queue_is_checked_though_it_is_off(tmp_path: Path) -> None:
-    more = (
-        "  pulsar-producer: {order: {Url: 'pulsar://mq', Topik: t}}\nservices: {pulsar-consume: {order: {Topics: t}}}\n"
-    )
-    assert "components.pulsar-producer.order.Topik is no key of the original; did you mean Topic?" in refused(
-        of(more=more), tmp_path
-    )
-    settings = load(of(more=more.replace("Topik", "topic")), tmp_path)
-    assert [line.partition(":")[0] for line in settings.unused] == [
-        "components.pulsar-producer.order.Url",
-        "components.pulsar-producer.order.Topic",
-        "services.pulsar-consume.order.Topics",
-    ]
 
 
 def test_sections_that_are_none_are_said(tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ def shown(settings: Settings) -> str:
     return "\n".join(
         [
             *(repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()),
-            *(f"{settings.databases[0]} {settings.databases!r}", f"{settings.redis.url}", str(effective(settings))),
+            *(f"{settings.databases[0]} {settings.databases!r}", f"{settings.redis.url}", f"{settings.queue.url}"),
+            str(effective(settings)),
             *(repr(copy.deepcopy(settings)), repr(arguments["redis"]), str(settings.sources), str(settings.unused)),
         ]
     )
@@ -51,7 +52,8 @@ def told(call: Callable[[], object]) -> str:
 def with_password(password: str, **further: object) -> Settings:
     encoded = quote(password, safe="")
     redis = {"url": f"redis://user:{encoded}@cache/0"}
-    return load_settings(environ={}, databases=f"mysql://user:{encoded}@db/orders", redis=redis, **further)
+    queue = {"enabled": True, "kind": "rabbitmq", "url": f"amqp://user:{encoded}@mq/%2F?queue=hints"}
+    return load_settings(environ={}, databases=f"mysql://user:{encoded}@db/orders", redis=redis, queue=queue, **further)
 
 
 @pytest.mark.parametrize("password", HOSTILE)
@@ -59,6 +61,7 @@ def test_what_is_shown_does_not_depend_on_the_password(password: str) -> None:
     settings = with_password(password)
     assert shown(settings) == shown(with_password("tame"))
     assert settings.urls == (f"mysql://user:{quote(password, safe='')}@db/orders",)
+    assert settings.app_arguments()["queue"] == f"amqp://user:{quote(password, safe='')}@mq/%2F?queue=hints"
 
 
 @pytest.mark.parametrize("password", HOSTILE)
@@ -77,6 +80,8 @@ def test_the_originals_sources_take_a_password_as_it_is(password: str, tmp_path:
             f"order: {{TableShardNums: {shards}}}\ncomponents:\n  sqlx:\n    order:\n      Driver: mysql\n"
             f"      Source: 'user:{quoted}@tcp(db:3306)/orders'\n"
             f"  redis:\n    order:\n      Address: cache:6379\n      Password: '{quoted}'\n"
+            f"  pulsar-producer: {{order: {{AuthBasicUser: me, AuthBasicPassword: '{quoted}'}}}}\n"
+            f"services: {{pulsar-consume: {{order: {{AuthBasicUser: me, AuthBasicPassword: '{quoted}'}}}}}}\n"
         )
         return load_settings(file, environ={})
 
@@ -84,6 +89,8 @@ def test_the_originals_sources_take_a_password_as_it_is(password: str, tmp_path:
     assert settings.urls == (f"mysql://user:{quote(password, safe='')}@db:3306/orders",)
     assert settings.redis.url is not None
     assert settings.redis.url.get_secret_value() == f"redis://:{quote(password, safe='')}@cache:6379/0"
+    assert settings.queue.url is not None
+    assert settings.queue.url.get_secret_value().startswith(f"pulsar://me:{quote(password, safe='')}@localhost:6650/")
     assert shown(settings) == shown(load("tame", "2"))
     hostile, tame = (told(partial(load, each, "x")) for each in (password, "tame"))
     assert hostile == tame
@@ -134,6 +141,11 @@ def test_yaml_that_is_wrong_is_not_quoted(line: str, tmp_path: Path) -> None:
         {"redis": "redis://:hunter2@cache/0"},
         {"redis.password": "hunter2"},
         {"redis.lock": "redis://:hunter2@cache/0"},
+        {"queue.url": "pulsar://:hunter2@mq/order"},
+        {"queue.url": "amqp://user:hunter2@mq:x/"},
+        {"queue.url": "hunter2@mq"},
+        {"queue.kind": "amqp://user:hunter2@mq"},
+        {"queue": "amqp://user:hunter2@mq"},
         {"shards": "mysql://user:hunter2@db/orders"},
         {"ids": "user:hunter2@tcp(db)/orders"},
     ],

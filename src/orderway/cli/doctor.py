@@ -12,7 +12,7 @@ from rich.text import Text
 from orderway.cli.exits import FINDINGS
 from orderway.cli.opening import Settings, chosen, run
 from orderway.cli.options import Command
-from orderway.cli.output import console, print_json
+from orderway.cli.output import console, print_json, safe
 from orderway.cli.tables import Table
 from orderway.doctor import Finding, examine
 from orderway.errors import UsageError
@@ -28,7 +28,7 @@ __all__ = ["doctor"]
 )
 @click.pass_context
 def doctor(context: click.Context, config: Path | None) -> None:
-    """Look at configuration, databases, shard map, workers and Redis, and say what to do.
+    """Look at configuration, databases, shard map, workers, Redis and queue, and say what to do.
 
     It changes nothing. With a configuration (--config, or ORDERWAY_CONFIG and other variables) that is shown first,
     without its passwords; else the database is the one of --url. Exits with 1 if anything needs to be done.
@@ -55,13 +55,14 @@ def _configured(settings: Settings, config: Path | None) -> tuple[list[tuple[str
     if is_named and config is not None:
         raise UsageError("--config names the databases: leave out --url and --app")
     if is_named or not (config or {"ORDERWAY_CONFIG", "ORDERWAY_DATABASES"} & set(os.environ)):
-        return [], {"urls": chosen(settings)[0]}
+        urls, app = chosen(settings)
+        return [], {"urls": urls, "queue": None if app is None else app.queue}
     from orderway.config import effective, load_settings
 
     loaded = load_settings(config)
     rows = [(row.key, row.value, row.source) for row in effective(loaded)]
-    redis = loaded.redis.as_option()
-    return rows, {"urls": loaded.urls, "shards": loaded.shards, "redis": redis, **loaded.database_options()}
+    parts = {"redis": loaded.redis.as_option(), "queue": loaded.queue.as_option()}
+    return rows, {"urls": loaded.urls, "shards": loaded.shards, **parts, **loaded.database_options()}
 
 
 def _document(finding: Finding) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def _print(rows: list[tuple[str, str, str]], findings: list[Finding]) -> None:
         out.print()
     for finding in findings:
         mark = Text("ok   ", "green") if finding.is_well else Text("FAULT", "bold red")
-        out.print(Text.assemble(mark, " ", (finding.part, "bold"), ": ", finding.found), soft_wrap=True)
+        out.print(Text.assemble(mark, " ", (finding.part, "bold"), ": ", safe(finding.found)), soft_wrap=True)
         if finding.advice:
             out.print(f"      {finding.advice}", soft_wrap=True)
     faults = sum(not finding.is_well for finding in findings)

@@ -16,6 +16,7 @@ from orderway.adapters import Ports, ports_for
 from orderway.app import App
 from orderway.errors import ConfigError, UsageError
 from orderway.ports.business import Business
+from orderway.ports.queue import Queue
 
 __all__ = ["Settings", "chosen", "reading", "run", "running"]
 
@@ -41,10 +42,11 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An open database, and the businesses of the App it was opened through; None where it was opened by its URL."""
+    """An open database, and what is known of the App it was opened through; nothing where it was opened by its URL."""
 
     ports: Ports
     businesses: dict[int, Business[Any]] | None
+    queue: str | Queue | None
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -60,7 +62,11 @@ async def reading(settings: Settings) -> AsyncIterator[Reading]:
         ConfigError: there is no database, or it is not one of ours.
     """
     urls, app = chosen(settings)
-    opened = Reading(_ports(urls) if app is None or app.urls else app.ports, None if app is None else app.businesses)
+    opened = (
+        Reading(_ports(urls), None, None)
+        if app is None
+        else Reading(_ports(urls) if app.urls else app.ports, app.businesses, app.queue)
+    )
     await opened.ports.start()
     try:
         yield opened

@@ -65,7 +65,7 @@ def settings_of(
     merged.add({name: _argument(value, f"argument {name}") for name, value in overrides.items()})
     if not any(problems for _, problems in documents):  # what cannot be read may hold what seems to be missing
         merged.report_missing()
-    settings, problems = validate(merged.keys)
+    settings, problems = validate(merged.keys, merged.missing)
     raise_problems([*merged.problems, *problems])
     assert settings is not None  # whoever has no settings has a problem
     settings._sources = {key: given.where for key, given in merged.keys.items()}
@@ -141,7 +141,10 @@ class _Merged:
         if "databases" not in self.keys:
             how = f"give at least one URL as `databases` in a file, or as the variable {variable_of('databases')}"
             self.missing.setdefault("databases", Problem("", f"databases is missing: {how}"))
-        self.problems += [problem for key, problem in self.missing.items() if key not in self.keys]
+        # A queue's URL is not needed by everybody: the check of the values says where it is.
+        self.problems += [
+            problem for key, problem in self.missing.items() if key not in self.keys and key != "queue.url"
+        ]
 
 
 def _over(first: Given | None, second: Given) -> Given:

@@ -30,7 +30,11 @@ _LOCK = (
     " no time after which it must not be"
 )
 _POOL = "Orderway keeps few connections, all of them in use, and makes one anew when it breaks"
-_QUEUE = "this version has no queue"
+_HINT = "a hint is a message of some 60 bytes, sent by itself, as a delayed one always is"
+_ONE_LIMIT = "one limit holds for everything that Pulsar is asked, OperationTimeout"
+_FOREVER = "a connection that breaks is made anew for as long as the process runs"
+_TRIES = "CompensationMQMsgLifeTime says for how long a hint is tried again, after pauses that grow"
+_PULSARS_OWN = "Pulsar's client knows this by itself"
 
 ORDER: Mapping[str, Key] = {
     "SqlxName": Key(),
@@ -41,10 +45,10 @@ ORDER: Mapping[str, Key] = {
     "OrderLockKeyFormat": Key("redis.lock_key_format"),
     "OrderSeqNoKeyFormat": Key("redis.sequence_key_format"),
     "MQType": Key("queue.kind"),
-    "MQProducerName": Key("queue.producer"),
+    "MQProducerName": Key(),
     "AllowMqCompensation": Key("queue.enabled"),
     "CompensationDelayTime": Key("queue.delay_s"),
-    "MQConsumeName": Key("queue.consumer"),
+    "MQConsumeName": Key(),
     "CompensationMQMsgLifeTime": Key("queue.message_lifetime_s"),
 }
 
@@ -77,26 +81,53 @@ REDIS: Mapping[str, Key] = {
     },
 }
 
-_PULSAR_CLIENT = ("Url", "ListenerName", "ConnectionTimeout", "OperationTimeout", "AuthBasicUser", "AuthBasicPassword")
+_PULSAR: Mapping[str, Key] = {
+    "Url": Key("queue.url"),
+    "ListenerName": Key("queue.url"),
+    "ConnectionTimeout": Key(unused=_ONE_LIMIT),
+    "OperationTimeout": Key("queue.url"),
+    "AuthBasicUser": Key("queue.url"),
+    "AuthBasicPassword": Key("queue.url"),
+}
 
 PULSAR_PRODUCER: Mapping[str, Key] = {
-    name: Key(unused=_QUEUE, kind="text")
-    for name in (
-        *_PULSAR_CLIENT,
-        *("Topic", "Name", "SendTimeout", "DisableBlockIfQueueFull", "MaxPendingMessages", "CompressionType"),
-        *("CompressionLevel", "DisableBatching", "KeyBatcherBuilder", "BatchingMaxPublishDelay", "BatchingMaxMessages"),
-        *("BatchingMaxSize", "MaxReconnectToBroker", "PartitionsAutoDiscoveryInterval"),
-    )
+    **_PULSAR,
+    "Topic": Key("queue.url"),
+    "Name": Key(unused="each producer has a name of its own: two of one name would exclude each other", kind="text"),
+    "SendTimeout": Key(unused=_ONE_LIMIT, least=-1),
+    "DisableBlockIfQueueFull": Key(unused="nobody waits for a hint to be sent", kind="text"),
+    "MaxPendingMessages": Key(unused="at most 64 hints are sent at once; the others wait, and keep nobody"),
+    **{
+        name: Key(unused=_HINT, kind="text")
+        for name in ("CompressionType", "CompressionLevel", "DisableBatching", "KeyBatcherBuilder")
+    },
+    **{name: Key(unused=_HINT) for name in ("BatchingMaxPublishDelay", "BatchingMaxMessages", "BatchingMaxSize")},
+    "MaxReconnectToBroker": Key(unused=_FOREVER, least=-1),
+    "PartitionsAutoDiscoveryInterval": Key(unused=_PULSARS_OWN),
 }
 
 PULSAR_CONSUME: Mapping[str, Key] = {
-    name: Key(unused=_QUEUE, kind="text")
-    for name in (
-        *_PULSAR_CLIENT,
-        *("Topics", "TopicsPattern", "AutoDiscoveryPeriod", "SubscriptionName", "SubscriptionType"),
-        *("SubscriptionInitialPosition", "DLQMaxDeliveries", "DLQDeadLetterTopic", "DLQRetryLetterTopic"),
-        *("EnableRetryTopic", "ReconsumeTime", "ReceiverQueueSize", "ReadCompacted", "MaxReconnectToBroker"),
-        *("EnableDefaultNackBackoffPolicy", "ConsumeLogLevelIsInfo", "ConsumeCount", "ConsumeThreadCount"),
-        *("ReceiveMsgRetryTime",),
-    )
+    **_PULSAR,
+    "Topics": Key("queue.url"),
+    "TopicsPattern": Key("queue.url"),
+    "AutoDiscoveryPeriod": Key(unused="it belongs to TopicsPattern"),
+    "SubscriptionName": Key("queue.url"),
+    "SubscriptionType": Key("queue.url"),
+    "SubscriptionInitialPosition": Key(
+        unused="a new subscription begins with the earliest message, so that what was sent before it is not left out",
+        kind="text",
+    ),
+    "DLQMaxDeliveries": Key(unused=_TRIES),
+    "DLQDeadLetterTopic": Key("queue.url"),
+    "DLQRetryLetterTopic": Key(unused=_TRIES, kind="text"),
+    "EnableRetryTopic": Key(unused=_TRIES, kind="text"),
+    "ReconsumeTime": Key(unused=_TRIES),
+    "ReceiverQueueSize": Key("queue.url"),
+    "ReadCompacted": Key(unused="hints have no keys by which a topic could be compacted", kind="text"),
+    "MaxReconnectToBroker": Key(unused=_FOREVER, least=-1),
+    "EnableDefaultNackBackoffPolicy": Key(unused=_TRIES, kind="text"),
+    "ConsumeLogLevelIsInfo": Key(unused="what becomes of a hint is counted, not logged", kind="text"),
+    "ConsumeCount": Key(unused="a process has one consumer; start more processes for more"),
+    "ConsumeThreadCount": Key(unused="a process acts on 64 hints at once, without threads"),
+    "ReceiveMsgRetryTime": Key(unused=_FOREVER),
 }

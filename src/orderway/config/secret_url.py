@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Secret
 
-__all__ = ["DATABASE_FORMS", "REDIS_FORMS", "SecretUrl", "check_database_url", "check_redis_url", "mask"]
+__all__ = ["DATABASE_FORMS", "QUEUE_FORMS", "REDIS_FORMS", "SecretUrl", "check_database_url", "check_redis_url", "mask"]
 
 HIDDEN = "***"
 
@@ -23,7 +23,13 @@ DATABASE_FORMS = {
 
 REDIS_FORMS = {"redis": "redis://user:password@host:6379/0", "rediss": "rediss://user:password@host:6379/0"}
 
-_SCHEMES = {*DATABASE_FORMS, *REDIS_FORMS, "http", "https"}
+QUEUE_FORMS = {
+    "pulsar": "pulsar://host:6650/tenant/namespace/topic?subscription=order",
+    "rabbitmq": "amqp://user:password@host:5672/vhost?queue=order",
+}
+"""The form of each queue's URL, by its kind."""
+
+_SCHEMES = {*DATABASE_FORMS, *REDIS_FORMS, "pulsar", "pulsar+ssl", "amqp", "amqps", "http", "https"}
 _PLACE = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]*)(:\d+)?(,[\w.-]+(:\d+)?)*(/[^?#]*)?")
 _USER = re.compile(r"[\w.%+~!-]*")
 _SECRET_PARAMETER = re.compile(r"pass|pwd|secret|token|key|auth", re.IGNORECASE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,8 +18,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
-from orderway.config.secret_url import SecretUrl, check_database_url, check_redis_url
+from orderway.config.secret_url import QUEUE_FORMS, SecretUrl, check_database_url, check_redis_url, mask
 from orderway.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["KEYS", "SECTIONS", "ConnectionSettings", "QueueSettings", "RedisSettings", "Settings", "WorkerSettings"]
 
 _WALLET = re.compile(r"[a-z0-9_]{1,32}")
-_NO_QUEUE = (
-    "this version has no queue yet, and works without one: an order that stopped on its way is carried on by any worker"
-    " once it is due; set it to false"
-)
 
 
 def _listed(value: Any) -> Any:
@@ -70,6 +67,29 @@ def _redis_options(**options: Any) -> Redis | None:
     except ConfigError as error:
         text = str(error)
     raise ValueError(text)
+
+
+def _problem_of_queue(kind: str, url: str, *, is_needed: bool) -> str:
+    """What the queue's own options say of its URL; "" if nothing is wrong, or nobody can tell and it is not needed."""
+    try:
+        check = _queue_check(kind)
+    except ConfigError as missing:
+        return str(missing) if is_needed else ""
+    try:
+        check(url)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+def _queue_check(kind: str) -> Callable[[str], object]:
+    if kind == "pulsar":
+        from orderway.queues.pulsar import Pulsar
+
+        return Pulsar.from_url
+    from orderway.queues.rabbitmq import Rabbitmq
+
+    return Rabbitmq.from_url
 
 
 class _Section(BaseModel):
@@ -147,21 +167,37 @@ class WorkerSettings(_Section):
 
 
 class QueueSettings(_Section):
-    """The queue that brings orders forward sooner. There is none in this version."""
+    """The queue that brings hints, which have orders looked at sooner. No order rests on it."""
 
     enabled: bool = False
-    kind: Literal["pulsar"] = "pulsar"
-    producer: str = Field(default="order", min_length=1)
-    consumer: str = Field(default="order", min_length=1)
+    kind: Literal["store", "pulsar", "rabbitmq"] = "store"
+    url: SecretUrl | None = None
     delay_s: int = Field(default=60, ge=1, le=864_000)
     message_lifetime_s: int = Field(default=3600, ge=1, le=31_536_000)
 
-    @field_validator("enabled")
-    @classmethod
-    def _there_is_none_yet(cls, enabled: bool) -> bool:
-        if enabled:
-            raise ValueError(f"queue.enabled is true: {_NO_QUEUE}")
-        return enabled
+    @model_validator(mode="after")
+    def _url_is_of_its_kind(self) -> QueueSettings:
+        if self.url is None:
+            if self.enabled and self.kind != "store":
+                text = f"queue.url is missing, which queue.kind {self.kind} needs; its form is {QUEUE_FORMS[self.kind]}"
+                raise PydanticCustomError("queue_url_missing", "{text}", {"text": text})
+            return self
+        url = self.url.get_secret_value()
+        if self.kind == "store":
+            raise ValueError(
+                f"queue.url is {mask(url)}, and queue.kind is store, which has none: set queue.kind to the kind of"
+                " queue that this is, or leave the URL out"
+            )
+        problem = _problem_of_queue(self.kind, url, is_needed=self.enabled)
+        if problem:
+            raise ValueError(f"queue.url: {problem}")
+        return self
+
+    def as_option(self) -> str | None:
+        """The ``queue`` of an App, with its password; None if there is none."""
+        if not self.enabled:
+            return None
+        return self.kind if self.url is None else self.url.get_secret_value()
 
 
 class Settings(_Section):
@@ -238,6 +274,9 @@ class Settings(_Section):
             "wallets": self.wallets,
             "ids": self.ids,
             "redis": self.redis.as_option(),
+            "queue": self.queue.as_option(),
+            "queue_delay_s": self.queue.delay_s,
+            "queue_message_lifetime_s": self.queue.message_lifetime_s,
             **worker,
         }
 

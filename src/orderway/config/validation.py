@@ -14,8 +14,11 @@ from orderway.config.settings import SECTIONS, Settings
 
 __all__ = ["validate"]
 
-_SECRET = {"databases", "redis.url"}
+_SECRET = {"databases", "redis.url", "queue.url"}
 _LONGEST_SHOWN = 80
+
+_MISSING = {"queue_url_missing": "queue.url"}
+"""The keys that are needed only sometimes, by the error that says so."""
 
 _ALLOWED = {
     "int_parsing": "a whole number is allowed",
@@ -39,11 +42,12 @@ _ALLOWED = {
 }
 
 
-def validate(keys: Mapping[str, Given]) -> tuple[Settings | None, list[Problem]]:
+def validate(keys: Mapping[str, Given], missing: Mapping[str, Problem]) -> tuple[Settings | None, list[Problem]]:
     """The settings; or None, and what is wrong with the values that were given. What is missing is the caller's to say.
 
     Args:
         keys: what was given, by dotted key.
+        missing: why a key was not given that is needed only sometimes, where a source knows.
     """
     given: dict[str, Any] = {}
     for key, value in keys.items():
@@ -53,7 +57,11 @@ def validate(keys: Mapping[str, Given]) -> tuple[Settings | None, list[Problem]]
         return Settings.model_validate(given), []
     except ValidationError as error:
         details = error.errors(include_url=False)
-    return None, [_problem(detail, keys) for detail in details if detail["type"] != "missing"]
+    return None, [
+        missing.get(_MISSING.get(detail["type"], "")) or _problem(detail, keys)
+        for detail in details
+        if detail["type"] != "missing"
+    ]
 
 
 def _problem(detail: Mapping[str, Any], keys: Mapping[str, Given]) -> Problem:
@@ -74,9 +82,9 @@ def _problem(detail: Mapping[str, Any], keys: Mapping[str, Given]) -> Problem:
 def _text(key: str, indices: tuple[Any, ...], detail: Mapping[str, Any]) -> str:
     name = key + "".join(f"[{index}]" for index in indices)
     context = detail.get("ctx", {})
-    if detail["type"] == "value_error":
-        text = str(context["error"])
-        # The checks over several keys name them; so do those of Redis.
+    if detail["type"] == "value_error" or detail["type"] in _MISSING:
+        text = str(context["error"] if "error" in context else context["text"])
+        # The checks over several keys name them; so do those of Redis and of queues.
         return text if text.startswith(key) or key in SECTIONS or not key else f"{name}: {text}"
     allowed = _ALLOWED.get(detail["type"])
     said = allowed.format(**context) if allowed else str(detail["msg"])
