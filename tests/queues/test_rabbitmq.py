@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -80,6 +83,16 @@ def test_a_url_that_cannot_be_is_refused_without_quoting_a_secret(url: str, says
         RabbitmqQueue.from_url(url)
     assert says in str(refused.value)
     assert "canary" not in str(refused.value)
+
+
+def test_each_parameter_is_on_the_page_of_queues_with_its_default() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "backends.md").read_text().partition("## RabbitMQ")[2]
+    said = dict(re.findall(r"^\| `(\w+)` \| (?:`(.+?)`|-) \|", page, re.MULTILINE))
+    in_the_address = {"host", "port", "user", "password", "vhost", "tls"}
+    parameters = [field for field in fields(Rabbitmq) if field.name not in in_the_address]
+    assert said == {
+        field.name: f"{field.default:g}" if field.type == "float" else str(field.default) for field in parameters
+    }
 
 
 def test_without_its_client_it_names_the_extra() -> None:

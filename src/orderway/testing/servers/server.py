@@ -260,7 +260,7 @@ class Server(ABC):
                 pass
             time.sleep(_PAUSE_S)
         self.kill()
-        last_words = self.log.read_text(errors="replace")[-2000:]
+        last_words = self.log.read_text(errors="replace")[-6000:]
         raise ServerUnavailable(f"{process.args!r} did not start. The end of its log:\n{last_words}")
 
 
