@@ -12,6 +12,7 @@ from orderway.circuit import Circuit
 from orderway.core.hints import Hint, decode, encode
 from orderway.core.order import Order
 from orderway.errors import InvalidValue, OrderNotFound, OrderwayError, Unavailable
+from orderway.logs import kind_of, tell_bug
 from orderway.ports.business import Business
 from orderway.ports.clock import Clock
 from orderway.ports.queue import Message, Queue
@@ -200,7 +201,8 @@ class Hinting:
             except Exception as error:  # noqa: BLE001 - a receiver that stopped would be missed only by late orders
                 hands.release()
                 if pause_s == 0.5:
-                    logger.warning("no hints come from %s, it is asked again and again: %s", self.queue.where, error)
+                    why = kind_of(error)
+                    logger.warning("no hints come from %s, it is asked again and again: %s", self.queue.where, why)
                 await self._clock.wait(never, pause_s)
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
                 continue
@@ -224,8 +226,8 @@ class Hinting:
         except Unavailable as error:
             self.outcomes["unsettled"] += 1
             logger.info("a hint could not be settled, and will come again: %s", error)
-        except Exception:
-            logger.exception("a hint could not be acted on")
+        except Exception as error:  # noqa: BLE001 - the next one may be
+            tell_bug("a hint could not be acted on", error)
 
     async def _act(self, message: Message) -> _Outcome:
         try:

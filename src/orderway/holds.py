@@ -10,6 +10,7 @@ from typing import Any
 from orderway.core.order import Order
 from orderway.errors import HoldLost, OrderwayError
 from orderway.journey import Journey
+from orderway.logs import kind_of
 from orderway.membership import Membership
 from orderway.order_lock import OrderLock
 from orderway.orders import business_of
@@ -140,4 +141,5 @@ class Holds:
                     order_id, order.version, order.holder, now_us, order.attempts, order.last_error
                 )
         except OrderwayError as error:
-            logger.warning("order %s could not be let go, and waits until this worker ends: %s", order_id, error)
+            why = kind_of(error)
+            logger.warning("order %s could not be let go, and waits until this worker ends: %s", order_id, why)

@@ -24,7 +24,6 @@ does nothing new.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -35,6 +34,7 @@ from orderway.core.text import storable
 from orderway.delivery import Delivery
 from orderway.errors import DeliveryFailed, HoldLost, OrderwayError, UsageError
 from orderway.hooks import call
+from orderway.logs import tell_bug
 from orderway.moves import Move, record, sooner
 from orderway.paying import Paying
 from orderway.payments import Payments
@@ -44,8 +44,6 @@ from orderway.run import Run
 from orderway.settling import Settling, rest_to_refund
 
 __all__ = ["Journey"]
-
-logger = logging.getLogger("orderway")
 
 FEWEST_TRIES = 3
 """So often at least a step has failed before its order is stuck: after an outage, one failure more proves nothing."""
@@ -145,7 +143,6 @@ class Journey:
         }.get(order.stage, order.updated_at_us + lasts_us)
         if order.allows(Stuck) and run.now_us >= deadline_us and order.attempts >= FEWEST_TRIES - 1:
             why = error.code if isinstance(error, OrderwayError) else "hook_failed"
-            logger.error("order %s is stuck when %s: %s", order.id, order.stage, why)
             return record(Stuck(why=why, error=text))
         return Move(wait_us=retry.delay_us(order.attempts + 1, self.random()), error=text, failed=True)
 
@@ -174,10 +171,11 @@ class Journey:
         """Run a hook that moves goods; its own transaction may have recorded the fact already."""
         try:
             await call(hook, run.order, delivery)
-        except Exception:
+        except Exception as error:
             if not delivery.committed:
                 raise
-            logger.exception("order %s: the hook raised after its transaction was committed", run.order.id)
+            what = f"order {run.order.id}: the hook raised after its transaction was committed"
+            tell_bug(what, error, order_id=run.order.id, order_type=run.order.type)
         if delivery.committed:
             return None
         return Move(lambda _: (delivery.fact(),), statements=tuple(delivery.statements))

@@ -112,7 +112,9 @@ class Payments:
         except Unavailable:
             raise  # nothing was sent
         except Exception as error:  # noqa: BLE001 - the money may have been taken: from now on ask, never repeat
-            logger.warning("order %s: no answer from %s: %s", order.id, channel.name, type(error).__name__)
+            fields = {"order_id": order.id, "order_type": order.type, "channel": channel.name}
+            kind = type(error).__name__
+            logger.warning("order %s: no answer from %s: %s", order.id, channel.name, kind, extra=fields)
             return None
 
     async def capture(self, order: Order[Any], legs: Sequence[Leg]) -> Sequence[Outcome]:
@@ -154,7 +156,9 @@ class Payments:
         except Unavailable:
             raise  # nothing was sent
         except Exception as error:  # noqa: BLE001 - it may have been done: from now on ask, never repeat
-            logger.warning("order %s: no answer to a refund from %s: %s", order.id, channel.name, type(error).__name__)
+            fields = {"order_id": order.id, "order_type": order.type, "channel": channel.name}
+            kind = type(error).__name__
+            logger.warning("order %s: no answer to a refund from %s: %s", order.id, channel.name, kind, extra=fields)
             return None
 
     def charge_of(self, order: Order[Any], leg: Leg) -> Charge:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from orderway.core import journal
-from orderway.core.facts import Created, Ended, Fact, Finished, UnexpectedPayment
+from orderway.core.facts import Created, Ended, Fact, Finished
 from orderway.core.journal import Entry, Stamp
-from orderway.core.money import Money
 from orderway.core.order import Order, Stage
 from orderway.errors import HoldLost, OrderExists, StaleOrder
+from orderway.logs import tell
 from orderway.odd import Deadlines
 from orderway.ports.business import Business
 from orderway.ports.clock import Clock
 from orderway.ports.store import Change, Statement, Store
 
 __all__ = ["HOOK_OF", "MICROSECOND", "WINDING_UP", "Decide", "Recorder"]
-
-logger = logging.getLogger("orderway")
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -140,7 +137,7 @@ class Recorder:
             except StaleOrder:
                 order = await self.still_held(order)
             else:
-                _warn_of_unexpected_money(order, facts)
+                tell(order, facts)
                 return change.order
         raise StaleOrder(f"order {order.id} changed {_MOST_RACES} times in a row while a fact was to be recorded")
 
@@ -201,7 +198,7 @@ class Recorder:
                 await self.store.record(Change(after, entries, keep_holder=True))
             except StaleOrder:
                 continue
-            _warn_of_unexpected_money(order, facts)
+            tell(order, facts)
             return after
         raise StaleOrder(f"order {order_id} changed {_MOST_RACES} times in a row while a fact was to be recorded")
 
@@ -234,14 +231,6 @@ class Recorder:
     def business_of(self, order: Order[Any]) -> Business[Any]:
         """The business of an order's type; one with all defaults, if it is not served here."""
         return self.businesses.get(order.type, _UNSERVED)
-
-
-def _warn_of_unexpected_money(order: Order[Any], facts: Sequence[Fact]) -> None:
-    """One line for money that a person must decide on. Neither user nor data is in it: logs travel far."""
-    for fact in facts:
-        if isinstance(fact, UnexpectedPayment):
-            amount = Money(fact.amount_minor, fact.currency)
-            logger.warning("order %s: unexpected payment of %s through %s is kept", order.id, amount, fact.channel)
 
 
 def last_error(order: Order[Any], facts: Sequence[Fact]) -> str:

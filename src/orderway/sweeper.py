@@ -10,6 +10,7 @@ from typing import Any
 
 from orderway.core.order import Order
 from orderway.errors import OrderwayError, Unavailable
+from orderway.logs import kind_of, tell_bug
 from orderway.ports.clock import Clock
 
 __all__ = ["Sweeper"]
@@ -70,8 +71,8 @@ class Sweeper:
                         await self._beside()
                 except Unavailable as error:
                     logger.warning("sweeping failed, will be tried again: %s", error)
-                except Exception:  # a sweeper that stopped would be missed only when orders are late
-                    logger.exception("sweeping failed, will be tried again")
+                except Exception as error:  # noqa: BLE001 - a sweeper that stopped would be missed by late orders only
+                    tell_bug("sweeping failed, will be tried again", error)
                 await self._clock.wait(self._wake, self._poll_s)
             await self.drain()
         except asyncio.CancelledError:
@@ -124,14 +125,15 @@ class Sweeper:
             await asyncio.wait(self._in_hand)
 
     async def _carry(self, order: Order[Any]) -> None:
+        fields = {"order_id": order.id, "order_type": order.type}
         try:
             await self._forward(order)
             self.forwarded += 1
         except OrderwayError as error:
             # The row still says when to look again: nothing is lost, whatever went wrong here.
-            logger.warning("order %s could not be forwarded now: %s", order.id, error)
-        except Exception:
-            logger.exception("order %s could not be forwarded now", order.id)
+            logger.warning("order %s could not be forwarded now: %s", order.id, kind_of(error), extra=fields)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other orders go on
+            tell_bug(f"order {order.id} could not be forwarded now", error, **fields)
 
     def _put_down(self, task: asyncio.Task[None]) -> None:
         del self._in_hand[task]

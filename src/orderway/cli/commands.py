@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import logging
 import os
 import platform
 import sys
@@ -18,13 +17,14 @@ from orderway.cli.demo import demo
 from orderway.cli.doctor import doctor
 from orderway.cli.exits import BROKEN_PIPE, BUG, EXITS, INTERRUPTED, USAGE, exit_code_of, tell
 from orderway.cli.exporting import export
+from orderway.cli.logs import log_notes
 from orderway.cli.looking import explain, list_orders, show
 from orderway.cli.metrics import metrics
 from orderway.cli.moving import forward, hint, sweep
 from orderway.cli.opening import Settings
 from orderway.cli.operating import cancel, hold, refund, resume
 from orderway.cli.options import Command, global_options
-from orderway.cli.output import console, print_json, print_note
+from orderway.cli.output import console, print_json
 from orderway.cli.paying import change_payment, confirm_payment, match, parked, record_refund
 from orderway.cli.schema import migrate, schema
 from orderway.cli.verifying import verify
@@ -79,16 +79,7 @@ def orderway() -> None:
 
     The database is the one that --url names, or that of your App (--app). Commands that only look never make a file.
     """
-    logger = logging.getLogger("orderway")
-    if not logger.handlers:
-        logger.addHandler(_Notes())
-
-
-class _Notes(logging.Handler):
-    """What the engine logs, on stderr, harmless whatever an order's hook has raised."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        print_note(record.getMessage())
+    log_notes()
 
 
 @click.command(cls=Command)

@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from orderway.cli.logs import log_json_lines
 from orderway.cli.opening import Settings, reading, run
 from orderway.cli.options import Command
 from orderway.cli.output import print_json, print_note
@@ -58,6 +59,7 @@ async def _serve(settings: Settings, listen: str, every_s: float) -> None:
             server = server_of(metrics_app(found))
             serving = asyncio.create_task(server.serve(sockets=[listening]))
             url = f"{url_of(listening)}/metrics"
+            log_json_lines()
             print_json({"url": url}) if settings.json else print_note(f"metrics are at {url}")
             try:
                 await found.gauges.run(stop, every_s)

@@ -10,6 +10,7 @@ import sys
 import click
 
 from orderway.app import App
+from orderway.cli.logs import log_json_lines
 from orderway.cli.opening import Settings, chosen
 from orderway.cli.options import Command
 from orderway.cli.output import print_json, print_note
@@ -46,12 +47,13 @@ def worker(settings: Settings, target: str | None, listen: str | None) -> None:
         raise ConfigError("this App has no business registered, so there is nothing that a worker could carry")
 
     metrics = None if listen is None else _metrics_of(found)
+    is_logged = log_json_lines()
 
     def started(url: str) -> None:
         types = ", ".join(str(each) for each in sorted(found.businesses))
         if settings.json:
             print_json({"worker": found.membership.name, "order_types": sorted(found.businesses), "url": url or None})
-        else:
+        elif not is_logged:
             print_note(f"{found.membership.name} carries orders of type {types}{url and f', and answers at {url}'}")
 
     with asyncio.Runner() as runner:

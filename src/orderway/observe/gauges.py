@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from orderway.core.order import Status
 from orderway.errors import Unavailable
+from orderway.logs import tell_bug
 from orderway.ports.clock import Clock
 from orderway.ports.store import Store
 
@@ -72,8 +73,8 @@ class Gauges(Collector):
                 await self.read()
             except Unavailable:
                 self._failures.inc()
-            except Exception:  # a reader that stopped would be missed only by whoever looks at the dashboard
-                logger.exception("the gauges could not be read")
+            except Exception as error:  # noqa: BLE001 - a reader that stopped would be missed by a dashboard only
+                tell_bug("the gauges could not be read", error)
                 self._failures.inc()
             took_s = self._clock.monotonic_s() - began_s
             await self._clock.wait(stop, max(every_s, took_s / LARGEST_SHARE))
