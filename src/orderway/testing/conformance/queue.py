@@ -193,7 +193,7 @@ class QueueConformance:
             await sender.send(b"later", delay_s=DELAY_S)
         await backend.restart()
         wanted = {b"at once", b"later"} if DELAYS in backend.capabilities else {b"at once"}
-        # More may come: what was settled in the server's last second may come again.
+        # More may come: what was settled shortly before may come again, where the server writes that down later.
         assert await self.taken_through_trouble(backend, receiver, wanted) >= wanted
         await self.sent_through_trouble(backend, sender, b"after")
         assert await self.taken_through_trouble(backend, receiver, {b"after"}) >= {b"after"}

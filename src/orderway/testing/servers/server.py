@@ -23,7 +23,6 @@ from orderway.testing.servers.binaries import ServerUnavailable
 
 HOST = "127.0.0.1"
 USER = "orderway"
-_START_WITHIN_S = 60.0
 _STOP_WITHIN_S = 30.0
 _PAUSE_S = 0.01
 # Below the ports that the kernel gives to outgoing connections. From among those, a client that knocks at a server that
@@ -71,6 +70,7 @@ class Server(ABC):
     account: ClassVar[str | None]  # whom it runs as when we are root; None as root
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM  # ends it in good order
     end_signal: ClassVar[signal.Signals] = signal.SIGKILL  # ends it fast when its data is to be removed
+    start_within_s: ClassVar[float] = 60.0
 
     def __init__(self, settings: Mapping[str, str] | None = None) -> None:
         self.settings = dict(settings or {})
@@ -249,11 +249,11 @@ class Server(ABC):
             raise ServerUnavailable(f"{command[0]} failed ({result.returncode}):\n{result.stdout}{result.stderr}")
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + _START_WITHIN_S
+        deadline = time.monotonic() + self.start_within_s
         while process.poll() is None and time.monotonic() < deadline:
             # No server tells when it is ready; asking it is the only way.
             try:
-                with socket.create_connection((HOST, self.port), timeout=_START_WITHIN_S) as connection:
+                with socket.create_connection((HOST, self.port), timeout=self.start_within_s) as connection:
                     if self._is_ready(connection):
                         return
             except OSError:
