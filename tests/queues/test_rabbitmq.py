@@ -10,9 +10,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ from orderway.system_clock import SystemClock
 from orderway.testing.servers import RabbitmqQueues, RabbitmqServer
 from orderway.testing.servers.fixtures import StartServer
 from orderway.testing.servers.guard import processes_in
+from orderway.testing.servers.server import free_port
 
 PASSWORD = "canary-4711"
 WITHIN_S = 30.0
@@ -69,7 +71,8 @@ def test_a_url_says_where_and_how(url: str, options: Rabbitmq) -> None:
         ("amqp://host?prefetch=2.5", "prefetch='2.5'"),
         ("amqp://host?answer_within_s=soon", "answer_within_s='soon'"),
         ("amqp://host?answer_within_s=600", "0.1 to 60 are allowed"),
-        ("amqps://host?tls_trust_certs=/nowhere", "there is no such file"),
+        ("amqps://host?tls_trust_certs=/nowhere", "tls_trust_certs is '/nowhere': [Errno 2] No such file"),
+        (f"amqps://host?tls_trust_certs={__file__}", "a file of PEM is needed"),
         ("amqp://host?heartbeat=3", "'heartbeat' is no parameter"),
         ("amqp://host?nothing", "cannot be read"),
         ("amqp://host#part", "cannot be read"),
@@ -236,6 +239,38 @@ async def taken(queue: RabbitmqQueue) -> bytes:
     message = await queue.receive()
     await queue.ack(message)
     return message.body
+
+
+@pytest.fixture
+def readable() -> Iterator[Path]:
+    """A folder whose files the server's account can read."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.mark.slow
+async def test_over_tls_the_certificate_is_verified(own_server: StartServer, readable: Path) -> None:
+    certificate, key, port = readable / "certificate.pem", readable / "key.pem", free_port()
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test"]
+    make += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(certificate), "-keyout", str(key)]
+    await asyncio.to_thread(subprocess.run, make, check=True, capture_output=True)
+    key.chmod(0o644)
+    settings = {"listeners.ssl.1": f"127.0.0.1:{port}", "ssl_options.verify": "verify_none"}
+    files = {"ssl_options.certfile": str(certificate), "ssl_options.keyfile": str(key)}
+    server = await asyncio.to_thread(own_server, RabbitmqServer({**settings, **files}))
+    url = server.new_database().replace("amqp:", "amqps:").replace(f":{server.port}", f":{port}")
+    stranger = RabbitmqQueue.from_url(url)
+    await stranger.start(SystemClock())
+    with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+        await stranger.send(b"")
+    await stranger.close()
+    queue = RabbitmqQueue.from_url(f"{url}&tls_trust_certs={certificate}")
+    await queue.start(SystemClock())
+    async with asyncio.timeout(WITHIN_S):
+        await queue.send(b"secret")
+        assert await taken(queue) == b"secret"
+    await queue.close()
 
 
 # ---- on a server that is there --------------------------------------------------------------------------------------

@@ -62,14 +62,15 @@ class Lines:
     Args:
         options: where.
         name: what the connection is for, as the server lists it.
+        tls: how to speak TLS; None without.
         confirms: whether the server confirms what is published over the channel.
     """
 
-    def __init__(self, options: Rabbitmq, name: str, *, confirms: bool) -> None:
+    def __init__(self, options: Rabbitmq, name: str, tls: ssl.SSLContext | None, *, confirms: bool) -> None:
         self._options = options
         self._name = name
         self._confirms = confirms
-        self._context = ssl.create_default_context(cafile=options.tls_trust_certs or None) if options.tls else None
+        self._tls = tls
         self._opening: asyncio.Task[Line] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
@@ -85,13 +86,9 @@ class Lines:
         """
         return await self._answered(self._asked(question))
 
-    async def on(self, line: Line, work: Awaitable[T]) -> T:
-        """The same over this line only, for what is known to it alone."""
-
-        async def works(_: Line) -> T:
-            return await work
-
-        return await self._answered(self._works(line, works))
+    async def ask_over(self, line: Line, question: Callable[[Line], Awaitable[T]]) -> T:
+        """The same over this line and no other, for what is known to it alone."""
+        return await self._answered(self._over(line, question))
 
     async def close(self) -> None:
         """Close the line, and stay closed. Idempotent."""
@@ -134,9 +131,9 @@ class Lines:
         return task.result()
 
     async def _asked(self, question: Callable[[Line], Awaitable[T]]) -> T:
-        return await self._works(await self._line(), question)
+        return await self._over(await self._line(), question)
 
-    async def _works(self, line: Line, question: Callable[[Line], Awaitable[T]]) -> T:
+    async def _over(self, line: Line, question: Callable[[Line], Awaitable[T]]) -> T:
         try:
             return await question(line)
         except BaseException as error:
@@ -162,7 +159,7 @@ class Lines:
                 password=options.password,
                 virtualhost=options.vhost,
                 ssl=options.tls,
-                ssl_context=self._context,
+                ssl_context=self._tls,
                 heartbeat=_HEARTBEAT_S,
                 client_properties={"connection_name": f"orderway: {self._name}"},
             )
@@ -205,8 +202,8 @@ class SendingLines(Lines):
     listened to while the server is short of memory or disk, and then receivers could settle nothing.
     """
 
-    def __init__(self, options: Rabbitmq) -> None:
-        super().__init__(options, "sends", confirms=True)
+    def __init__(self, options: Rabbitmq, tls: ssl.SSLContext | None) -> None:
+        super().__init__(options, "sends", tls, confirms=True)
 
     async def prepare(self, line: Line) -> None:
         """Have the server make the queues that are always there."""
@@ -270,8 +267,8 @@ class SendingLines(Lines):
 class ReceivingLines(Lines):
     """For messages that are received, at most ``prefetch`` at a time, and settled where they came."""
 
-    def __init__(self, options: Rabbitmq) -> None:
-        super().__init__(options, "receives", confirms=False)
+    def __init__(self, options: Rabbitmq, tls: ssl.SSLContext | None) -> None:
+        super().__init__(options, "receives", tls, confirms=False)
 
     async def prepare(self, line: Line) -> None:
         """Have the server send what is there over this line, from now on."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -71,8 +71,6 @@ class Rabbitmq:
             raise ConfigError(f"prefetch is {self.prefetch}: 1 to 10,000 are allowed")
         if not 0.1 <= self.answer_within_s <= 60:
             raise ConfigError(f"answer_within_s is {self.answer_within_s:g}: 0.1 to 60 are allowed")
-        if self.tls_trust_certs and not Path(self.tls_trust_certs).is_file():
-            raise ConfigError(f"tls_trust_certs is {self.tls_trust_certs!r}: there is no such file")
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -103,6 +101,21 @@ class Rabbitmq:
             tls=parts.scheme == "amqps",
             **_parameters(parameters),
         )
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """How to speak TLS; None without.
+
+        Raises:
+            ConfigError: the certificates to trust cannot be read.
+        """
+        if not self.tls:
+            return None
+        try:
+            return ssl.create_default_context(cafile=self.tls_trust_certs or None)
+        except OSError as error:
+            raise ConfigError(
+                f"tls_trust_certs is {self.tls_trust_certs!r}: {error}; a file of PEM is needed"
+            ) from error
 
     @property
     def address(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,10 +48,14 @@ class RabbitmqQueue(Queue):
 
     Args:
         options: where, and how.
+
+    Raises:
+        ConfigError: the certificates to trust cannot be read.
     """
 
     def __init__(self, options: Rabbitmq) -> None:
         self._options = options
+        self._tls = options.tls_context()
         self._topology = Topology(options.queue, options.queue_type)
         self._clock: Clock | None = None
         self._sending: SendingLines | None = None
@@ -81,15 +86,14 @@ class RabbitmqQueue(Queue):
     async def start(self, clock: Clock) -> None:
         """Get ready, on this event loop. Connects to nothing yet."""
         if self._clock is None:
-            self._sending, self._receiving = SendingLines(self._options), ReceivingLines(self._options)
+            self._sending = SendingLines(self._options, self._tls)
+            self._receiving = ReceivingLines(self._options, self._tls)
             self._clock = clock
 
     async def close(self) -> None:
         """Let go of connections, and of what was received and not settled: it comes again. Idempotent."""
         self._clock = None
-        for lines in (self._receiving, self._sending):
-            if lines is not None:
-                await lines.close()
+        await asyncio.gather(*(lines.close() for lines in (self._receiving, self._sending) if lines is not None))
 
     async def send(self, body: bytes, headers: Mapping[str, str] | None = None, delay_s: float = 0) -> None:
         """Have a message received after this delay, rounded up to a second. It is on the server's disk by then."""
@@ -116,7 +120,7 @@ class RabbitmqQueue(Queue):
         assert self._receiving is not None
         delivery: Delivery = message.token
         if not delivery.is_settled and delivery.line.lost is None:
-            await self._receiving.on(delivery.line, delivery.incoming.ack())
+            await self._receiving.ask_over(delivery.line, lambda _: delivery.incoming.ack())
         delivery.is_settled = True
 
     async def retry(self, message: Message, delay_s: float) -> None:

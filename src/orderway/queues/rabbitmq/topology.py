@@ -10,10 +10,11 @@ server alone moves it, and in each queue all wait equally long: nobody behind so
 messages in this way: https://docs.particular.net/transports/rabbitmq/delayed-delivery.)
 
 The queues are durable *classic* queues, each on one node, unless *quorum* queues are asked for, each on most nodes of a
-cluster. Those let go of what expires no sooner than its next queue has it (``at-least-once``). But RabbitMQ writes down
-half a second later that it made one: killed before that, it comes back with a queue that takes nothing and gives
-nothing until somebody deletes it (seen with 3.10.8; Ra keeps its members in a DETS table that is saved in the
-background). So they are for those who need them.
+cluster. A classic queue lets go of what expires without waiting until its next queue has it on disk: a server that is
+killed in that very moment may lose it, though it never did so in the tests. Quorum queues wait (``at-least-once``). But
+RabbitMQ writes down half a second later that it made one: killed before that, it comes back with a queue that takes
+nothing and gives nothing until somebody deletes it (seen with 3.10.8; Ra keeps its members in a DETS table that is saved
+in the background). So they are for those who need them.
 """
 
 from __future__ import annotations
@@ -123,13 +124,9 @@ class Topology:
         )
 
     def route(self, delay_s: float) -> Route:
-        """The way to the queue that takes this delay, rounded up to a whole second.
-
-        Args:
-            delay_s: 0 to 864,000.
-        """
-        seconds = math.ceil(delay_s)
-        if seconds == 0:
+        """The way to the queue that takes this delay, rounded up to a whole second; at most twelve days."""
+        seconds = min(math.ceil(delay_s), 2**LEVELS - 1)
+        if seconds <= 0:
             return Route("", self.queue, 0)
         levels = seconds.bit_length()
         return Route(self.level_name(levels - 1), ".".join(f"{seconds:0{LEVELS}b}"), levels)
