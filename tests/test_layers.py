@@ -28,6 +28,8 @@ DRIVERS = {
     "redis": ("redis/", "testing"),
     "pulsar": ("queues/pulsar/",),
     "pydantic": ("config/",),
+    "pydantic_core": ("config/",),
+    "aio_pika": ("queues/rabbitmq", "testing"),
     "yaml": ("config/",),
     "papollo": ("config/apollo.py",),
     "alembic": ("sql/migrating", "sql/migrations/"),

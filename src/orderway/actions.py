@@ -22,6 +22,7 @@ from orderway.operations import (
     hold_facts,
     refund_facts,
     resume_facts,
+    retry_facts,
     skip_facts,
 )
 from orderway.orders import business_of, check_texts
@@ -118,6 +119,31 @@ class Actions(Outside):
         return await self._act(
             order_id, lambda order: resume_facts(order, self.recorder.deadlines(order)), actor, reason
         )
+
+    async def retry_now(self, order_id: str, *, actor: str, reason: str, delay_s: float = 0) -> Order[Any]:
+        """Have an order tried again now that its cause is mended: one that is stuck is resumed, one that waits is due.
+
+        What waits for its next try, after a failure or for a channel, is only looked at sooner: no fact is recorded.
+
+        Args:
+            order_id: which order.
+            actor: who.
+            reason: why.
+            delay_s: how long until it is tried; spreads the load of many, which would else all be tried at once.
+
+        Raises:
+            InvalidValue: the delay is negative.
+        """
+        self._check_said(actor, reason)
+        ids.check_order_id(order_id)
+        if delay_s < 0:
+            raise InvalidValue(f"delay_s={delay_s}: 0 or more is allowed")
+        due_in_us = round(delay_s * 1_000_000)
+        order = await self._record(order_id, self._retry_facts, self.recorder.stamp(actor, reason), due_in_us)
+        if order.due_at_us is not None and order.due_at_us > self.clock.now_us() + due_in_us:
+            await self.ports.store.hint(order_id, self.clock.now_us() + due_in_us)
+            order = self._adopt(await self.ports.store.get(order_id))
+        return order
 
     async def hold(self, order_id: str, *, actor: str, reason: str) -> Order[Any]:
         """Stop an order that is on its way, until it is resumed."""
@@ -243,6 +269,9 @@ class Actions(Outside):
             return Done(order, await act(order.id), None)
         except OrderwayError as error:
             return Done(order, None, error)
+
+    def _retry_facts(self, order: Order[Any]) -> Sequence[Fact]:
+        return retry_facts(order, self.recorder.deadlines(order))
 
     async def _act(
         self, order_id: str, decide: Callable[[Order[Any]], Sequence[Fact]], actor: str, reason: str

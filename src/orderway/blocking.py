@@ -261,6 +261,10 @@ class App:
         """See ``orderway.App.resume``."""
         return self._call(lambda: self.inner.resume(order_id, actor=actor, reason=reason))
 
+    def retry_now(self, order_id: str, *, actor: str, reason: str, delay_s: float = 0) -> Order[Any]:
+        """See ``orderway.App.retry_now``."""
+        return self._call(lambda: self.inner.retry_now(order_id, actor=actor, reason=reason, delay_s=delay_s))
+
     def hold(self, order_id: str, *, actor: str, reason: str) -> Order[Any]:
         """See ``orderway.App.hold``."""
         return self._call(lambda: self.inner.hold(order_id, actor=actor, reason=reason))

@@ -46,6 +46,7 @@ _WHY = {
     "hold_lost": "money that was held was gone when it was to be taken",
     "insufficient_balance": "the balance did not suffice",
     "no_open_payment": "no part of it can be paid any more, and its price is not paid",
+    "overdue": "it was to be finished by now, and its can_forward hook still wants to wait",
     "payment_declined": "a channel refused the payment",
     "refund_failed": "a refund was refused, or had no result in time",
     "refunded": "all of its money was given back",
@@ -54,6 +55,7 @@ _WHY = {
 }
 """What the classes of reasons mean; others are said as they are."""
 
+_REMINDED = frozenset({Stage.STUCK, Stage.DISPUTED})
 _STUCK = frozenset({Stage.FAILING, Stage.STUCK})
 _SIGNED = "--actor YOU --reason WHY"
 _OVERDUE_US = 60_000_000
@@ -224,12 +226,14 @@ def _trouble(order: Order[Any]) -> Iterator[str]:
         resumes = f"; it would go on from {order.resume_stage}" if order.resume_stage else ""
         yield f"why: {order.why}{means}{resumes}"
     if order.last_error:
-        failed = f" ({order.attempts} failed so far)" if order.attempts else ""
+        failed = f" ({order.attempts} failed so far)" if order.attempts and order.stage not in _REMINDED else ""
         yield f"the last try said: {order.last_error}{failed}"
 
 
 def _neglect(order: Order[Any], now_us: int, business: Business[Any] | None) -> Iterator[str]:
     """Whether anybody looks at it."""
+    if order.stage in _REMINDED and order.due_at_us is not None:
+        yield "a person is told of it again when it is looked at next"
     if order.is_final:
         return
     if business is None:

@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from orderway.alerting import alert, remind
 from orderway.core.facts import Cancelled, Revoked, Stuck, TakenBack
 from orderway.core.order import Order, Stage
 from orderway.core.payment import LegState
@@ -77,6 +78,7 @@ class Journey:
             Stage.RETURNING: self.take_back,
             **dict.fromkeys(HOOK_OF, self.close),
             **dict.fromkeys(WINDING_UP, self.wind_up),
+            Stage.FAILING: self.fail,
         }
 
     async def forward(self, order: Order[Any]) -> Order[Any]:
@@ -90,7 +92,7 @@ class Journey:
             Unavailable: the store did not answer; the order is due, and will be looked at again.
         """
         run = Run(order, self.businesses[order.type], self.recorder)
-        while run.order.holder is not None and not run.order.is_final:
+        while run.order.holder is not None and (run.is_watched or not run.order.is_final):
             move = await self.step(run)
             if move is None:
                 continue  # the step has recorded its facts itself
@@ -104,7 +106,7 @@ class Journey:
 
     async def step(self, run: Run) -> Move | None:
         """Do what the stage asks for; while that has to wait, settle what money is on its way elsewhere."""
-        act = self.steps.get(run.order.stage, self.settling.settle)
+        act = remind if run.is_watched else self.steps.get(run.order.stage, self.settling.settle)
         try:
             move = await act(run)
         except HoldLost:
@@ -135,16 +137,18 @@ class Journey:
         order, retry = run.order, run.business.retry
         order.forget_changes()
         text = storable(f"{type(error).__name__}: {error}")
-        lasts_us = retry.deadline // MICROSECOND
         deadline_us = {
-            Stage.CREATED: order.deadline_at_us + lasts_us,  # a channel that cannot even be asked to close
+            # A channel that cannot even be asked to close.
+            Stage.CREATED: order.deadline_at_us + retry.deadline // MICROSECOND,
             Stage.PAID: order.deadline_at_us,
             Stage.RETURNING: order.deadline_at_us,
-        }.get(order.stage, order.updated_at_us + lasts_us)
-        if order.allows(Stuck) and run.now_us >= deadline_us and order.attempts >= FEWEST_TRIES - 1:
+        }.get(order.stage) or self.recorder.until_us(order, run.business, order.updated_at_us)
+        attempts = order.attempts + 1
+        is_over = run.now_us >= deadline_us and attempts >= FEWEST_TRIES
+        if order.allows(Stuck) and (is_over or (retry.most_attempts and attempts >= retry.most_attempts)):
             why = error.code if isinstance(error, OrderwayError) else "hook_failed"
-            return record(Stuck(why=why, error=text))
-        return Move(wait_us=retry.delay_us(order.attempts + 1, self.random()), error=text, failed=True)
+            return record(Stuck(why=why, error=text, attempts=attempts, tried_from_us=order.updated_at_us))
+        return Move(wait_us=retry.delay_us(attempts, self.random()), error=text, failed=True)
 
     # ---- the steps ------------------------------------------------------------------------------------------------
 
@@ -166,6 +170,11 @@ class Journey:
         if not run.business.overrides("take_back"):
             return record(TakenBack())
         return await self.hand_over(run, run.business.take_back, Delivery(run, TakenBack))
+
+    def is_overdue(self, run: Run) -> bool:
+        """True if a paid order may not even wait any longer."""
+        order, within = run.order, run.business.finish_within
+        return within is not None and order.stage is Stage.PAID and run.now_us >= order.deadline_at_us
 
     async def hand_over(self, run: Run, hook: Callable[..., Any], delivery: Delivery) -> Move | None:
         """Run a hook that moves goods; its own transaction may have recorded the fact already."""
@@ -201,6 +210,12 @@ class Journey:
             await call(getattr(run.business, hook), run.order)
         return record(mark())
 
+    async def fail(self, run: Run) -> Move | None:
+        """failing: have a person told, then run the closing hook."""
+        if run.business.overrides("alert") and not run.order.attempts:
+            await alert(run)
+        return await self.close(run)
+
     async def ask(self, run: Run) -> Move | None:
         """Ask the business whether the order may go on; None if so."""
         business, order = run.business, run.order
@@ -216,6 +231,8 @@ class Journey:
             case Cancel(reason):
                 until_us = self.recorder.deadlines(order).deliver_us
                 return record(Revoked(why="by_business", error=storable(reason), deadline_at_us=until_us))
+            case RetryIn(_, reason) if self.is_overdue(run):
+                return record(Stuck(why="overdue", error=storable(reason)))
             case RetryIn(delay, reason):
                 return Move(wait_us=delay // MICROSECOND, error=storable(reason))
             case verdict:

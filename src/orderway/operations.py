@@ -286,6 +286,20 @@ def resume_facts(order: Order[Any], until: Deadlines) -> Sequence[Fact]:
     return facts
 
 
+def retry_facts(order: Order[Any], until: Deadlines) -> Sequence[Fact]:
+    """What is stuck, sent on; none where the order only waits for its next try.
+
+    Raises:
+        IllegalTransition: nothing is to be tried.
+    """
+    if order.is_final and order.stage not in _STUCK:
+        raise IllegalTransition(
+            f"order {order.id} is {order.stage}: there is nothing to be tried again", order_id=order.id
+        )
+    is_stuck = order.stage in _STUCK or any(refund.state is RefundState.STUCK for refund in order.refunds)
+    return resume_facts(order, until) if is_stuck else ()
+
+
 def amend_facts(order: Order[Any], text: str) -> Sequence[Fact]:
     """Corrected business data; none if it is so already."""
     return () if text == order.data_text else (Amended(data=text, before=order.data_text),)

@@ -98,6 +98,10 @@ def check_business(business: Business[Any]) -> None:
     for setting in ("pay_within", "query_every", "transaction_limit", "refund_within"):
         if getattr(business, setting) <= timedelta(0):
             raise ConfigError(f"{name}.{setting} is {getattr(business, setting)}: it must be longer than 0")
+    for setting in ("finish_within", "alert_every"):
+        value = getattr(business, setting)
+        if value is not None and value <= timedelta(0):
+            raise ConfigError(f"{name}.{setting} is {value}: it must be longer than 0, or None")
     for setting, allowed in _CHOICES.items():
         if getattr(business, setting) not in allowed:
             known = ", ".join(map(repr, allowed))
@@ -139,7 +143,7 @@ def created_fact(
         check_text("own_number", own_number, OWN_NUMBER_CHARACTERS)
     amount_minor, currency = (amount.amount_minor, amount.currency) if amount is not None else (0, "XXX")
     asked = [business.order_type, uid, amount_minor, currency, _plan(legs) if legs else legs, own_number, text]
-    lasts = business.pay_within if legs else business.retry.deadline
+    lasts = business.pay_within if legs else min(business.retry.deadline, business.finish_within or timedelta.max)
     return Created(
         order_type=business.order_type,
         uid=uid,

@@ -189,10 +189,10 @@ class Outside:
     async def _record_parked(self, order_id: str, payment: Payment, cause: str) -> Order[Any]:
         return await self._record_payment(order_id, payment, self.recorder.stamp(cause=cause))
 
-    async def _record(self, order_id: str, decide: Decide, stamp: Stamp) -> Order[Any]:
+    async def _record(self, order_id: str, decide: Decide, stamp: Stamp, due_in_us: int = 0) -> Order[Any]:
         """Record what came from outside, and have the order looked at soon."""
         ids.check_order_id(order_id)
-        order = await self.recorder.record_from_outside(order_id, decide, stamp)
+        order = await self.recorder.record_from_outside(order_id, decide, stamp, due_in_us)
         self.sweeper.wake()
         self._hint_soon(order)
         return self._adopt(order)

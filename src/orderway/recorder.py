@@ -17,7 +17,7 @@ from orderway.ports.business import Business
 from orderway.ports.clock import Clock
 from orderway.ports.store import Change, Statement, Store
 
-__all__ = ["HOOK_OF", "MICROSECOND", "WINDING_UP", "Decide", "Recorder"]
+__all__ = ["FOR_PEOPLE", "HOOK_OF", "MICROSECOND", "WINDING_UP", "Decide", "Recorder"]
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -36,6 +36,9 @@ HOOK_OF: dict[Stage, tuple[str, type[Fact]]] = {
 
 WINDING_UP = frozenset({Stage.CANCELLING, Stage.REJECTING, Stage.CLOSING, Stage.REFUNDING})
 """The stages in which all money goes back before the closing hook is run."""
+
+FOR_PEOPLE = frozenset({Stage.STUCK, Stage.DISPUTED})
+"""The stages in which a person is told again and again: see ``Business.alert``."""
 
 _MOST_RACES = 1000
 _UNSERVED: Business[Any] = Business()
@@ -168,15 +171,15 @@ class Recorder:
         after.attempts = 0
         after.last_error = last_error(order, facts)
         if after.is_final:
-            after.due_at_us = after.holder = None
+            after.due_at_us, after.holder = self.alert_at_us(after, stamp.at_us), None
         elif due_in_us is None:
             after.due_at_us = stamp.at_us + self.lease_us
         else:
             after.due_at_us, after.holder = stamp.at_us + due_in_us, None
         return Change(after, entries, guard=order.holder, statements=statements)
 
-    async def record_from_outside(self, order_id: str, decide: Decide, stamp: Stamp) -> Order[Any]:
-        """Write what came from outside (a payment, an operator's action): any holder keeps its hold; due at once.
+    async def record_from_outside(self, order_id: str, decide: Decide, stamp: Stamp, due_in_us: int = 0) -> Order[Any]:
+        """Write what came from outside (a payment, an operator's action): any holder keeps its hold; due in this time.
 
         Raises:
             OrderNotFound: there is no such order.
@@ -193,7 +196,7 @@ class Recorder:
             after.last_error = last_error(order, facts)
             # Also where nothing is left to do: somebody may hold the order, and must let go of it.
             nothing_is_due = after.is_final and order.is_final and order.due_at_us is None
-            after.due_at_us = None if nothing_is_due else stamp.at_us
+            after.due_at_us = None if nothing_is_due else stamp.at_us + due_in_us
             try:
                 await self.store.record(Change(after, entries, keep_holder=True))
             except StaleOrder:
@@ -214,23 +217,46 @@ class Recorder:
         if owed is not None and close and is_over:
             business = self.businesses.get(after.type)
             # Where nobody waits for the closing hook, no commit is spent on it. A type served elsewhere may have one.
-            if business is not None and not business.overrides(owed[0]):
+            if business is not None and not _waits(business, after.stage, owed[0]):
                 entries.append(journal.append(after, owed[1](), stamp))
         return after, entries
+
+    def alert_at_us(self, order: Order[Any], from_us: int) -> int | None:
+        """When somebody is to be told again that a person must see to the order; None: nobody is."""
+        business = self.business_of(order)
+        if order.stage not in FOR_PEOPLE or business.alert_every is None or not business.overrides("alert"):
+            return None
+        return from_us + business.alert_every // MICROSECOND
 
     def deadlines(self, order: Order[Any]) -> Deadlines:
         """Until when what follows now is tried, by the order's type; by the defaults, if it is not served here."""
         business = self.business_of(order)
         now_us = self.clock.now_us()
         return Deadlines(
-            deliver_us=now_us + business.retry.deadline // MICROSECOND,
+            deliver_us=self.until_us(order, business, now_us),
             pay_us=now_us + business.pay_within // MICROSECOND,
             refund_us=now_us + business.refund_within // MICROSECOND,
         )
 
+    def until_us(self, order: Order[Any], business: Business[Any], from_us: int) -> int:
+        """Until when a step that is begun at an instant is tried.
+
+        What a person resumes after ``finish_within`` is tried like any other step.
+        """
+        until_us = from_us + business.retry.deadline // MICROSECOND
+        if business.finish_within is None:
+            return until_us
+        whole_us = order.created_at_us + business.finish_within // MICROSECOND
+        return min(until_us, whole_us) if from_us < whole_us else until_us
+
     def business_of(self, order: Order[Any]) -> Business[Any]:
         """The business of an order's type; one with all defaults, if it is not served here."""
         return self.businesses.get(order.type, _UNSERVED)
+
+
+def _waits(business: Business[Any], stage: Stage, hook: str) -> bool:
+    """True if somebody waits for an order to come to this stage."""
+    return business.overrides(hook) or (stage is Stage.FAILING and business.overrides("alert"))
 
 
 def last_error(order: Order[Any], facts: Sequence[Fact]) -> str:

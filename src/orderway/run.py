@@ -10,7 +10,7 @@ from orderway.core.facts import Fact
 from orderway.core.order import Order
 from orderway.ports.business import Business
 from orderway.ports.store import Statement
-from orderway.recorder import Decide, Recorder
+from orderway.recorder import FOR_PEOPLE, Decide, Recorder
 
 __all__ = ["Run", "with_data"]
 
@@ -41,6 +41,12 @@ class Run:
     def remaining_us(self) -> int:
         """What is left until the order's deadline; negative when it is past."""
         return self.order.deadline_at_us - self.now_us
+
+    @property
+    def is_watched(self) -> bool:
+        """True while a person must see to the order, and is to be told so again and again."""
+        business = self.business
+        return self.order.stage in FOR_PEOPLE and business.alert_every is not None and business.overrides("alert")
 
     def adopt(self, order: Order[Any]) -> None:
         """Go on with the order as it is now."""

@@ -35,6 +35,8 @@ _PRICE_PAID = frozenset(
         *(Stage.RETURNING, Stage.REFUNDING, Stage.REFUNDED),
     }
 )
+_REMINDED = frozenset({Stage.STUCK, Stage.DISPUTED})
+"""Final stages in which an order may be looked at, for a person to be told again."""
 _WITHOUT_MONEY = frozenset({Stage.CANCELLED, Stage.REJECTED, Stage.CLOSED, Stage.REFUNDED})
 _UNREADABLE = (IllegalTransition, ValueError, KeyError, TypeError, AttributeError)
 """What decoding raises for stored text that is not as we write it."""
@@ -206,7 +208,7 @@ def _check_journal(checked: _Checked) -> None:
 
 def _row_problems(order: Order[Any]) -> Iterator[str]:
     """What is wrong with a row and its legs, whatever the journal says."""
-    if order.is_final and (order.due_at_us is not None or order.holder is not None):
+    if order.is_final and order.stage not in _REMINDED and (order.due_at_us is not None or order.holder is not None):
         yield f"order {order.id} is {order.stage}, and still due or held"
     if not order.is_final and order.due_at_us is None:
         yield f"order {order.id} is {order.stage}, and never due: nobody will look at it again"

@@ -72,7 +72,7 @@ def test_resume_asks_who_and_why(shop: Any) -> None:
 
 def test_hint_makes_an_order_due(shop: Any) -> None:
     before = shop.json("show", shop.ids["waiting"])["order"]["due_at"]
-    assert shop.json("hint", shop.ids["waiting"]) == {"order_id": shop.ids["waiting"], "hinted": True}
+    assert shop.json("hint", shop.ids["waiting"]) == {"order_id": shop.ids["waiting"], "hinted": True, "sent": None}
     assert shop.json("show", shop.ids["waiting"])["order"]["due_at"] < before
     assert shop.run("hint", shop.ids["waiting"]).stdout == "it is due now\n"
     assert shop.json("hint", shop.ids["finished"])["hinted"] is False

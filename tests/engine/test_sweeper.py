@@ -15,7 +15,7 @@ HANDS = 4
 
 
 async def test_a_full_batch_is_followed_by_the_next_one_at_once() -> None:
-    due = [SimpleNamespace(type=1, number=n) for n in range(3 * HANDS)]
+    due = [SimpleNamespace(id=str(n), type=1, number=n) for n in range(3 * HANDS)]
     in_hand, most_in_hand, forwarded = 0, 0, []
     all_forwarded, stop = asyncio.Event(), asyncio.Event()
 
@@ -47,7 +47,7 @@ async def test_a_full_batch_is_followed_by_the_next_one_at_once() -> None:
 
 async def test_many_orders_of_one_type_do_not_keep_the_others_waiting() -> None:
     """A flood of slow orders of one type takes its share of the hands; another type's order is begun at once."""
-    flood, rare = SimpleNamespace(type=1), SimpleNamespace(type=2)
+    flood, rare = SimpleNamespace(id="flood", type=1), SimpleNamespace(id="rare", type=2)
     due = [flood] * 100
     begun: Counter[int] = Counter()
     go_on = asyncio.Event()

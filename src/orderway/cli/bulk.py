@@ -36,11 +36,13 @@ class Action:
         done: what an order is afterwards, for instance ``cancelled``.
         act: does it.
         decide: the facts that it would record for an order as it stands; for the dry run.
+        moves: whether it does something to this order where no fact follows.
     """
 
     done: str
     act: Callable[[App, str], Awaitable[Order[Any]]]
     decide: Callable[[App, Order[Any]], Sequence[Fact]]
+    moves: Callable[[Order[Any]], bool] = lambda order: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,8 @@ async def _all(settings: Settings, action: Action, conditions: dict[str, Any], y
 def _done(action: Action, done: Done) -> _Result:
     if done.after is None:
         return _Result(done.order, None, done.error, "refused")
-    verdict = "unchanged" if done.after.version == done.order.version else action.done
+    is_same = done.after.version == done.order.version and not action.moves(done.order)
+    verdict = "unchanged" if is_same else action.done
     return _Result(done.order, done.after, None, verdict)
 
 
@@ -119,7 +122,7 @@ def _rehearsed(app: App, action: Action, order: Order[Any]) -> _Result:
         app.recorder.chain(order, facts, app.recorder.stamp(), close=False)
     except OrderwayError as error:
         return _Result(order, None, error, "refused")
-    return _Result(order, None, None, action.done if facts else "unchanged")
+    return _Result(order, None, None, action.done if facts or action.moves(order) else "unchanged")
 
 
 def _print_result(settings: Settings, result: _Result) -> None:

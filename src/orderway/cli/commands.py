@@ -17,16 +17,18 @@ from orderway.cli.demo import demo
 from orderway.cli.doctor import doctor
 from orderway.cli.exits import BROKEN_PIPE, BUG, EXITS, INTERRUPTED, USAGE, exit_code_of, tell
 from orderway.cli.exporting import export
+from orderway.cli.hints import hint, hints
 from orderway.cli.logs import log_notes
 from orderway.cli.looking import explain, list_orders, show
 from orderway.cli.metrics import metrics
-from orderway.cli.moving import forward, hint, sweep
+from orderway.cli.moving import forward, sweep
 from orderway.cli.opening import Settings
 from orderway.cli.operating import cancel, hold, refund, resume
 from orderway.cli.options import Command, global_options
 from orderway.cli.output import console, print_json
 from orderway.cli.paying import change_payment, confirm_payment, match, parked, record_refund
 from orderway.cli.schema import migrate, schema
+from orderway.cli.stuck import retry_now, stuck
 from orderway.cli.verifying import verify
 from orderway.cli.wallets import balance, statement
 from orderway.cli.worker import worker
@@ -94,8 +96,8 @@ def version(settings: Settings) -> None:
 
 
 for _command in (
-    *(show, list_orders, explain, parked, balance, statement, version),
-    *(forward, hint, sweep, cancel, refund, resume, hold, amend, skip, accept),
+    *(show, list_orders, explain, stuck, parked, balance, statement, version),
+    *(forward, hint, hints, sweep, retry_now, cancel, refund, resume, hold, amend, skip, accept),
     *(confirm_payment, change_payment, record_refund, match),
     *(verify, export, demo),
     *(schema, migrate, doctor, worker, metrics),

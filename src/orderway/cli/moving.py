@@ -1,4 +1,4 @@
-"""Commands that carry orders on: forward, hint, sweep."""
+"""Commands that carry orders on: forward, sweep."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import click
 
 from orderway.app import App
 from orderway.cli.looking import explained, print_order
-from orderway.cli.opening import Settings, reading, run, running
+from orderway.cli.opening import Settings, run, running
 from orderway.cli.options import Command
 from orderway.cli.output import console, print_json
 from orderway.core.ids import check_order_id
 from orderway.core.order import Status
 from orderway.explain import Explanation
-from orderway.system_clock import SystemClock
 
-__all__ = ["forward", "hint", "sweep"]
+__all__ = ["forward", "sweep"]
 
 _HOOKS = "runs the hooks of your businesses"
 
@@ -35,28 +34,6 @@ def forward(settings: Settings, order_id: str) -> None:
             return await explained(app, order_id)
 
     print_order(settings, run(work()))
-
-
-@click.command(cls=Command)
-@click.argument("order_id", metavar="ID")
-@click.pass_obj
-def hint(settings: Settings, order_id: str) -> None:
-    """Have an order looked at now, not later.
-
-    Whoever serves its type looks at it.
-    """
-
-    async def work() -> bool:
-        check_order_id(order_id)
-        async with reading(settings) as database:
-            await database.ports.store.get(order_id)
-            return await database.ports.store.hint(order_id, SystemClock().now_us())
-
-    hinted = run(work())
-    if settings.json:
-        print_json({"order_id": order_id, "hinted": hinted})
-    else:
-        console().print("it is due now" if hinted else "nothing is due for it: it has come to its end")
 
 
 @click.command(cls=Command)

@@ -111,6 +111,8 @@ def _of_order(fact: Fact) -> str:
             return f"{fact.step}, skipped with the result {fact.result}" if fact.skipped else fact.step
         case facts.Amended():
             return _changes(fact.before, fact.data)
+        case facts.Stuck(attempts=attempts) if attempts:
+            return f"{fact.why} after {attempts} tries{_said(fact.error)}"
         case facts.Cancelled() | facts.Revoked() | facts.Stuck():
             return f"{fact.why}{_said(fact.error)}"
         case facts.Rejected() | facts.Closed():

@@ -351,10 +351,19 @@ class Closed(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stuck(Fact):
-    """The order cannot move; a person must step in. ``why`` is a class of reasons, ``error`` the last error's text."""
+    """The order cannot move; a person must step in.
+
+    Args:
+        why: a class of reasons.
+        error: the last error's text.
+        attempts: how often in a row the step had failed, the last time when this was recorded; 0 if none has.
+        tried_from_us: when the step was begun, in microseconds since 1970; 0 if none has failed.
+    """
 
     why: str
     error: str = ""
+    attempts: int = 0
+    tried_from_us: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

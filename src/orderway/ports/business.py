@@ -59,6 +59,7 @@ class Retry:
         cap: the longest delay.
         jitter: each delay is shortened at random by up to this part of itself, 0 to 1.
         deadline: how long delivering is tried, from when the order was paid; past it the order is stuck.
+        most_attempts: after so many failures in a row an order is stuck before its deadline, too; None for no bound.
     """
 
     first: timedelta = timedelta(seconds=1)
@@ -66,12 +67,15 @@ class Retry:
     cap: timedelta = timedelta(minutes=5)
     jitter: float = 0.2
     deadline: timedelta = timedelta(days=1)
+    most_attempts: int | None = None
 
     def __post_init__(self) -> None:
         if self.first <= timedelta(0) or self.cap < self.first or self.deadline <= timedelta(0):
             raise ConfigError(f"{self}: first and deadline must be positive, and cap no shorter than first")
         if self.factor < 1 or not 0 <= self.jitter <= 1:
             raise ConfigError(f"{self}: factor must be at least 1 and jitter between 0 and 1")
+        if self.most_attempts is not None and self.most_attempts < 1:
+            raise ConfigError(f"{self}: most_attempts must be at least 1, or None")
 
     def delay_us(self, attempts: int, random: float) -> int:
         """The delay after this many failures (at least 1), in microseconds; ``random`` is in [0, 1)."""
@@ -96,6 +100,13 @@ class Business(Generic[T]):
 
     pay_within: ClassVar[timedelta] = timedelta(hours=2)
     """How long an order waits to be paid; past it the order is closed (or rejected, where a balance was short)."""
+
+    finish_within: ClassVar[timedelta | None] = None
+    """How long after its creation a paid order may still be tried; past it, it is stuck however often it may be tried.
+    Also where ``can_forward`` returns ``RetryIn``. None: only ``retry.deadline`` counts, from step to step."""
+
+    alert_every: ClassVar[timedelta | None] = timedelta(hours=1)
+    """How often ``alert`` is called again while an order stays stuck or disputed; None: only once."""
 
     when_short: ClassVar[Literal["reject", "wait"]] = "reject"
     """When a balance does not suffice: final, or wait for a top-up until ``pay_within`` is over."""
@@ -142,6 +153,13 @@ class Business(Generic[T]):
 
     def ended(self, order: Order[T]) -> Awaitable[None] | None:
         """The order was cancelled, rejected, closed, refunded or is stuck: see its status. Runs at least once."""
+        return None
+
+    def alert(self, order: Order[T]) -> Awaitable[None] | None:
+        """A person must see to the order: it is stuck or disputed; see its ``why``. Called again by ``alert_every``.
+
+        Runs at least once each time, in one process; what it raises is logged, and moves nothing.
+        """
         return None
 
     def overrides(self, hook: str) -> bool:

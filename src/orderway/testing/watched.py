@@ -20,9 +20,22 @@ from orderway.testing.crash import CrashPoints
 __all__ = ["watched_business", "watched_channel", "watched_ports"]
 
 READS = frozenset(
-    {"get", "entries", "list", "overview", "counters", "names", "find", "balance", "statement", "fetch", "due", "buried"}
+    {
+        "get",
+        "entries",
+        "list",
+        "overview",
+        "counters",
+        "names",
+        "find",
+        "balance",
+        "statement",
+        "fetch",
+        "due",
+        "buried",
+    }
 )
-HOOKS = ("can_forward", "deliver", "take_back", "finished", "ended")
+HOOKS = ("can_forward", "deliver", "take_back", "finished", "ended", "alert")
 
 
 def watched_ports(ports: Ports, points: CrashPoints) -> Ports:
