@@ -13,8 +13,8 @@ The queues are durable *classic* queues, each on one node, unless *quorum* queue
 cluster. A classic queue lets go of what expires without waiting until its next queue has it on disk: a server that is
 killed in that very moment may lose it, though it never did so in the tests. Quorum queues wait (``at-least-once``). But
 RabbitMQ writes down half a second later that it made one: killed before that, it comes back with a queue that takes
-nothing and gives nothing until somebody deletes it (seen with 3.10.8; Ra keeps its members in a DETS table, saved in the
-background). So they are for those who need them.
+nothing and gives nothing until somebody deletes it (seen with 3.10.8; Ra keeps its members in a DETS table, which is
+saved in the background). So they are for those who need them.
 """
 
 from __future__ import annotations
