@@ -10,7 +10,8 @@ import pytest
 
 from orderway.errors import Unavailable
 from orderway.ports.queue import DELAYS, Queue
-from orderway.queues.pulsar import PulsarQueue
+from orderway.queues.pulsar import Pulsar, PulsarQueue
+from orderway.queues.pulsar.connecting import connect
 from orderway.system_clock import SystemClock
 from orderway.testing.conformance import QueueBackend, QueueConformance
 from orderway.testing.servers import PulsarLiteServer, PulsarServer, PulsarTopics, ServerUnavailable
@@ -118,6 +119,28 @@ async def test_nothing_that_was_taken_is_lost_while_the_broker_is_killed_in_full
             task.cancel()
         await asyncio.gather(*sending, *receiving, return_exceptions=True)
     assert accepted == came
+
+
+@pytest.mark.slow
+async def test_what_was_sent_stays_when_nobody_has_its_topic_open(mortal: PulsarQueues) -> None:
+    server = mortal.topics
+    if not isinstance(server, PulsarServer):
+        pytest.skip("only Apache Pulsar throws away what no subscription waits for")
+    queue, sender = await mortal.connect(), PulsarQueues(server)
+    await queue.send(b"dead")
+    await queue.bury(await queue.receive(), "unreadable")
+    await (await sender.connect()).send(b"before the first receiver")
+    unkept = Pulsar.from_url(server.new_database())
+    client = connect(unkept)
+    await (await client.create_producer(unkept.full_topic)).send(b"thrown away")
+    for opened in (mortal, sender, client):
+        await opened.close()
+    async with asyncio.timeout(mortal.patience_s):
+        while unkept.topic in await asyncio.to_thread(server.topics):
+            pass
+        assert [letter.body for letter in await (await mortal.connect()).buried()] == [b"dead"]
+        assert (await (await sender.connect()).receive()).body == b"before the first receiver"
+    await sender.close()
 
 
 def test_the_summary_says_which_broker_it_was(

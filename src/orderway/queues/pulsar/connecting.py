@@ -74,17 +74,17 @@ async def subscribe(client: pulsar_asyncio.Client, options: Pulsar) -> pulsar_as
 async def open_producer(client: pulsar_asyncio.Client, topic: str, options: Pulsar) -> pulsar_asyncio.Producer:
     """A producer for one of the two topics, which sends each message by itself.
 
-    Of a batch, the whole would come again with one message of it; and what is delayed goes in none anyway.
+    Of a batch, the whole would come again with one message of it; and what is delayed goes in none anyway. A topic has
+    its subscription before its first message: Pulsar throws away what no subscription waits for.
     """
-    if topic == options.dead_letter_topic:
-        await _keep(client, topic, options.subscription)
+    await _keep(client, topic, options.subscription)
     return await client.create_producer(
         topic, send_timeout_millis=options.answer_within_s * 1000, batching_enabled=False
     )
 
 
 async def _keep(client: pulsar_asyncio.Client, topic: str, subscription: str) -> None:
-    """Have a topic's messages kept: Pulsar throws away what no subscription waits for."""
+    """Make the topic's subscription, if it is not there yet. One message may come to it, and goes back."""
     keeper = await client.subscribe(
         topic,
         subscription,

@@ -131,15 +131,22 @@ class PulsarServer(PulsarTopics, Server):
 
     def _is_ready(self, connection: socket.socket) -> bool:
         """It takes connections before it makes its namespaces; of these, `pulsar/system` is the last."""
-        return all(self._knows(path) for path in ("brokers/ready", "namespaces/pulsar/system"))
+        return all(self._read(path) is not None for path in ("brokers/ready", "namespaces/pulsar/system"))
 
-    def _knows(self, path: str) -> bool:
+    def topics(self) -> set[str]:
+        """The topics that there are in `public/default`, without the namespace."""
+        names = json.loads(self._read("persistent/public/default") or b"[]")
+        return {name.rpartition("/")[2] for name in names}
+
+    def _read(self, path: str) -> bytes | None:
+        """What the broker says of itself at a path; None if it says no."""
         web = http.client.HTTPConnection(HOST, self._web_port, timeout=_ANSWER_WITHIN_S)
         try:
             web.request("GET", f"/admin/v2/{path}", headers={"Authorization": f"Bearer {self.password}"})
-            return web.getresponse().status == http.HTTPStatus.OK
+            answer = web.getresponse()
+            return answer.read() if answer.status == http.HTTPStatus.OK else None
         except http.client.HTTPException:
-            return False
+            return None
         finally:
             web.close()
 
@@ -220,6 +227,8 @@ _STORAGE = {
     "delayedDeliveryEnabled": "true",
     "delayedDeliveryTickTimeMillis": "50",
     "isDelayedDeliveryDeliverAtTimeStrict": "true",
+    # A topic that nobody has open, and no subscription, goes soon and not within a minute.
+    "brokerDeleteInactiveTopicsFrequencySeconds": "1",
     # What one broker does not need.
     "loadBalancerEnabled": "false",
     "loadManagerClassName": "org.apache.pulsar.broker.loadbalance.NoopLoadManager",
