@@ -11,6 +11,7 @@ import yaml
 
 from orderway import App
 from orderway.config import Settings, effective, load_settings
+from orderway.config.environment import variable_of
 from orderway.config.original_keys import PULSAR_CONSUME, PULSAR_PRODUCER
 from orderway.errors import ConfigError
 from orderway.queues.pulsar import Pulsar, PulsarQueue
@@ -57,13 +58,18 @@ def options_of(settings: Settings) -> Pulsar:
     return app.hinting.queue._options
 
 
-BOTH = {"Url": "pulsar://mq:6650", "AuthBasicUser": "me", "AuthBasicPassword": "p@ss/1:x", "OperationTimeout": 2500}
+BOTH: dict[str, Any] = {
+    "Url": "pulsar://mq:6650",
+    "AuthBasicUser": "me",
+    "AuthBasicPassword": "p@ss/1:x",
+    "OperationTimeout": 2500,
+}
 
 
 def test_its_configuration_makes_an_app_with_its_queue(tmp_path: Path) -> None:
     order = {"CompensationDelayTime": 20, "CompensationMQMsgLifeTime": 7200, "MQType": "pulsar"}
     topic = "persistent://shop/orders/hints"
-    consumer = {"Topics": topic, "SubscriptionName": "movers", "DLQDeadLetterTopic": f"{topic}-dead"}
+    consumer: dict[str, Any] = {"Topics": topic, "SubscriptionName": "movers", "DLQDeadLetterTopic": f"{topic}-dead"}
     consumer |= {"ReceiverQueueSize": 500, "SubscriptionType": "Shared", "ListenerName": "external"}
     settings = load(tmp_path, order, BOTH | {"Topic": topic}, BOTH | consumer)
     assert options_of(settings) == Pulsar(
@@ -174,9 +180,9 @@ def test_another_queue_can_stand_in_its_place(tmp_path: Path) -> None:
     assert app.hinting is not None
     assert app.hinting.queue.where == "the orders' own database"
     assert App.from_settings(load(tmp_path, ours={"queue": {"kind": "store"}})).queue == "store"
-    rabbit = {"ORDERWAY_QUEUE__URL": "amqp://mq"}
+    rabbit = {variable_of("queue.url"): "amqp://mq"}
     assert App.from_settings(load(tmp_path, {"MQType": "rabbitmq"}, environ=rabbit)).queue == "amqp://mq"
-    pulsar = {"ORDERWAY_QUEUE__URL": "pulsar://mq"}
+    pulsar = {variable_of("queue.url"): "pulsar://mq"}
     assert options_of(load(tmp_path, environ=pulsar)).service_url == "pulsar://mq"
 
 
