@@ -20,6 +20,7 @@ from bench.commits import measure_commits
 from bench.growth import measure_growth
 from bench.hotspots import measure_hotspots
 from bench.memory import measure_memory
+from bench.observing import measure_observing, observed_points
 from bench.pictures import write_pictures
 from bench.plan import CROWD, FULL, QUICK, Plan, Point
 from bench.report import as_json, machine, print_report
@@ -41,7 +42,7 @@ RESULTS = HERE / "results"
 DOCS = HERE.parent / "docs"
 EVIDENCE = DOCS / "evidence" / "bench-sqlite.json"
 EVIDENCE_SERVERS = DOCS / "evidence" / "bench-servers.json"
-PARTS = ("speed", "commits", "growth", "memory", "profile")
+PARTS = ("speed", "commits", "growth", "memory", "observe", "profile")
 WHOLE = tuple(part for part in PARTS if part != "profile")
 LEAST_ROUNDS = {WHOLE: 5, SERVER_PARTS: 3}
 """A run of these parts with so many rounds is evidence."""
@@ -116,7 +117,7 @@ def run(plan: Plan, parts: Sequence[str], folder: Path, errors: Console) -> tupl
     readings: dict[Point, list[Reading]] = {}
     template = folder / "template.db"
     with _progress(errors) as progress:
-        if set(parts) & {"speed", "commits", "profile"}:
+        if set(parts) & {"speed", "commits", "observe", "profile"}:
             make_template(template)
         if "speed" in parts:
             readings = _measure_speed(plan, template, folder, progress)
@@ -131,6 +132,9 @@ def run(plan: Plan, parts: Sequence[str], folder: Path, errors: Console) -> tupl
         if "memory" in parts:
             advance = _counter(progress, "memory: storing due orders", sum(plan.due))
             report["memory"] = [measure_memory(folder, due, plan.sweep_s, advance) for due in plan.due]
+        if "observe" in parts:
+            advance = _counter(progress, "observing", plan.rounds * len(list(observed_points())))
+            report["observing"] = measure_observing(template, folder, plan, advance)
         if "profile" in parts:
             advance = _counter(progress, "profile", 1)
             report["hotspots"] = measure_hotspots(template, folder, CROWD, plan.window_s * 2)

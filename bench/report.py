@@ -71,6 +71,8 @@ def print_report(console: Console, report: Mapping[str, Any], verdicts: Sequence
         _print_rows(console, "Growth: medians in microseconds", report["growth"])
     if "memory" in report:
         _print_rows(console, "Memory of a sweeping process (MB, resident)", report["memory"])
+    if "observing" in report:
+        _print_observing(console, report["observing"])
     if "hotspots" in report:
         _print_hotspots(console, report["hotspots"])
     for grid in grids(report):
@@ -83,6 +85,21 @@ def print_report(console: Console, report: Mapping[str, Any], verdicts: Sequence
             f" (target {sign} {verdict.limit:g}{verdict.unit})",
             highlight=False,
         )
+
+
+def _print_observing(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    console.print("\nObserved: medians of the rounds (least-greatest); each beside the unobserved one of its round")
+    table = Table("contestant", "observed by")
+    for heading in ("orders/s", "x unobserved", "CPU us", "CPU us more"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        figures = (row["orders_per_s"], row["times_unobserved"], row["cpu_us"], row["cpu_more_us"])
+        table.add_row(
+            row["contestant"],
+            row["observed_by"],
+            *(f"{each['median']:.2f} ({each['min']:.2f}-{each['max']:.2f})" for each in figures),
+        )
+    console.print(table)
 
 
 def _print_machine(console: Console, report: Mapping[str, Any]) -> None:

@@ -78,6 +78,8 @@ def test_a_run_without_the_speed_gives_a_report_of_plain_json(tmp_path: Path) ->
     assert report["memory"][0]["peak_mb"] > report["memory"][0]["start_mb"] > 0
     assert {"MainThread", "orderway-writer"} <= set(report["hotspots"]["threads"])
     assert sum(report["hotspots"]["parts"].values()) == pytest.approx(1, abs=0.01)
+    assert {row["observed_by"] for row in report["observing"]} == {"nothing", "metrics", "metrics and traces"}
+    assert all(row["orders_per_s"]["min"] > 0 for row in report["observing"])
     assert len(found) == len(report["targets"]) == 4
     console = Console(file=StringIO(), record=True, width=140)
     print_report(console, report, found)
