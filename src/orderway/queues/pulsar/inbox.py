@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 
 import pulsar
@@ -56,6 +57,7 @@ class Inbox:
         self._calls = calls
         self._arrived: asyncio.Queue[Taken | pulsar_asyncio.PulsarException] = asyncio.Queue(1)
         self._subscribing = calls.begin(subscribe(client, options))
+        self._receiving: asyncio.Task[pulsar.Message] | None = None
         self._taking = asyncio.create_task(self._take())
 
     async def next(self) -> Taken:
@@ -70,23 +72,26 @@ class Inbox:
         self._arrived.put_nowait(arrived)  # for the other callers
         raise arrived
 
-    def close(self) -> None:
-        """Tell those who wait, and close the consumer: what it gave and was not settled comes again. Does not wait."""
+    async def close(self) -> None:
+        """Tell those who wait, and close the consumer: what it gave and was not settled comes again.
+
+        Returns when the client has answered the last ``receive``, too: a client that is closed sooner may forget to.
+        """
         self._taking.cancel()
         while not self._arrived.empty():
             self._arrived.get_nowait()
         self._arrived.put_nowait(pulsar_asyncio.PulsarException(pulsar.Result.AlreadyClosed))
-        self._calls.begin(self._let_go())
+        with contextlib.suppress(pulsar_asyncio.PulsarException):
+            await close_part(await asyncio.shield(self._subscribing))
+        if self._receiving is not None:
+            await asyncio.wait([self._receiving])
 
     async def _take(self) -> None:
         try:
             consumer = await asyncio.shield(self._subscribing)
             self.consumer = consumer
             while True:
-                await self._arrived.put(Taken(await self._calls.make(consumer.receive()), consumer))
+                self._receiving = self._calls.begin(consumer.receive())
+                await self._arrived.put(Taken(await asyncio.shield(self._receiving), consumer))
         except pulsar_asyncio.PulsarException as error:
             await self._arrived.put(error)
-
-    async def _let_go(self) -> None:
-        """Also of a consumer that is still being made."""
-        await close_part(await self._subscribing)

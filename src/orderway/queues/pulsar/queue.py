@@ -88,14 +88,20 @@ class PulsarQueue(Queue):
         client, self._client = self._client, None
         if client is None:
             return
-        if self._inbox is not None:
-            self._inbox.close()
         for task in (*self._waiting, self._guard):
             if task is not None and task is not asyncio.current_task():
                 task.cancel()
-        await close_client(client, self._options.answer_within_s)
-        await self._calls.end(self._options.answer_within_s)
-        self._inbox = self._outbox = None
+        inbox, self._inbox = self._inbox, None
+        self._outbox = None
+        within_s: float = self._options.answer_within_s
+        if inbox is not None:
+            try:
+                async with asyncio.timeout(within_s):
+                    await self._calls.make(inbox.close())
+            except TimeoutError:
+                within_s = 0  # that was the time that it had
+        await close_client(client, within_s)
+        await self._calls.end(within_s)
 
     async def send(self, body: bytes, headers: Mapping[str, str] | None = None, delay_s: float = 0) -> None:
         """Have a message received after this delay. It is on the disks of Pulsar when this returns."""
@@ -180,7 +186,7 @@ class PulsarQueue(Queue):
     def _leave(self, inbox: Inbox) -> None:
         if self._inbox is inbox:
             self._inbox = None
-            inbox.close()
+            self._calls.begin(inbox.close())
 
     async def _ask(self, call: Coroutine[Any, Any, T]) -> T:
         """Make a call. The client's own limits come first: they say more."""
