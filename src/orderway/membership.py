@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from orderway.errors import Unavailable
+from orderway.logs import tell_bug
 from orderway.ports.clock import Clock
 from orderway.ports.workers import Workers
 
@@ -125,6 +126,6 @@ class Membership:
                     on_death()
             except Unavailable as error:
                 logger.warning("heartbeat failed, will be tried again: %s", error)
-            except Exception:  # without a heartbeat this worker would be declared dead, and nobody would know why
-                logger.exception("heartbeat failed, will be tried again")
+            except Exception as error:  # noqa: BLE001 - else it would be declared dead, and nobody would know why
+                tell_bug("heartbeat failed, will be tried again", error)
             await self.clock.wait(stop, self.beat_every_s)
