@@ -16,7 +16,7 @@ from orderway.sql.database import Tables
 from orderway.sql.dialects.postgresql.dialect import POSTGRESQL
 from orderway.sql.dialects.postgresql.link import PostgresqlLink
 from orderway.sql.ledger import postings_after
-from orderway.sql.listing import counts_select, page_select, page_values
+from orderway.sql.listing import counts_select, money_select, page_select, page_values
 from orderway.sql.operations import Claim
 from orderway.sql.shards import ShardMap
 from orderway.sql.steps import Read, Step
@@ -117,6 +117,12 @@ async def test_a_list_of_few_is_found_by_its_index(connect: Connect, query: Quer
 
 async def test_counts_of_what_is_unfinished_come_from_indexes(connect: Connect) -> None:
     sql = CompiledQueries(POSTGRESQL).fetch(counts_select(Tables(range(1)).shards[0], 1), {}).sql
+    plan = await plan_of(await connect(), sql)
+    assert {"ow_orders_0_status", "ow_orders_0_due"} <= only_indexes(plan), plan
+
+
+async def test_what_stands_still_is_found_without_a_look_at_what_is_over(connect: Connect) -> None:
+    sql = CompiledQueries(POSTGRESQL).fetch(money_select(Tables(range(1)).shards[0]), {}).sql
     plan = await plan_of(await connect(), sql)
     assert {"ow_orders_0_status", "ow_orders_0_due"} <= only_indexes(plan), plan
 
