@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from orderway.actions import Actions
 from orderway.adapters import Ports, ports_for, queue_for
+from orderway.anchored_clock import AnchoredClock
 from orderway.channels.wallet import WalletChannel
 from orderway.core import ids
 from orderway.core.hints import Hint
@@ -80,7 +81,7 @@ class App(Actions, Looking):
         ids: how ``create`` makes the id of an order that brings none: by ``time``, or by ``sequence``, as the original
             does; while the sequence does not answer, by time.
         sweep: run the sweeper in this process; without it, orders that are due wait for another process.
-        clock: for tests.
+        clock: for tests; None for the database's time, counted on by this machine.
         entropy: gives so many random bytes, each time others; for tests.
         most_at_once: how many due orders the sweeper carries at once.
         beat_every_s: between two heartbeats of this worker.
@@ -109,7 +110,7 @@ class App(Actions, Looking):
         close_within_s: float = 30.0,
     ) -> None:
         check_transitions()
-        self.clock = clock or SystemClock()
+        self.clock = clock or AnchoredClock(SystemClock())
         self.urls = () if isinstance(url, Ports) else (url,) if isinstance(url, str) else tuple(url)
         self.ports = url if isinstance(url, Ports) else ports_for(self.urls, shards=shards)
         self.businesses: dict[int, Business[Any]] = {}
@@ -216,6 +217,8 @@ class App(Actions, Looking):
         try:
             await self.ports.start()
             await self.membership.join()
+            if isinstance(self.clock, AnchoredClock):
+                await self.clock.measure(self.ports.workers.now_us)
             if self.redis is not None:
                 self.redis.start()
             if self.hinting is not None:
@@ -230,6 +233,8 @@ class App(Actions, Looking):
         self.holds.swept = self._sweeps if sweep is None else sweep
         self._tasks = [asyncio.create_task(self.membership.run(self._stop, self.sweeper.wake))]
         self._tasks += [asyncio.create_task(observer.run(self._stop)) for observer in self.observers]
+        if isinstance(self.clock, AnchoredClock):
+            self._tasks.append(asyncio.create_task(self.clock.run(self._stop, self.ports.workers.now_us)))
         if self.holds.swept:
             self._tasks.append(asyncio.create_task(self.sweeper.run(self._stop)))
             if self.hinting is not None:

@@ -40,6 +40,10 @@ class MemoryWorkers:
         async with self._database.reading():
             return dict(self._database.worker_names)
 
+    async def now_us(self) -> int | None:
+        """None: whoever is in this memory has the same clock."""
+        return None
+
     async def bury(self, incarnation: int) -> None:
         """Take an incarnation out of the table."""
         async with self._database.writing():

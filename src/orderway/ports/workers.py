@@ -9,7 +9,7 @@ __all__ = ["Workers"]
 
 
 class Workers(Protocol):
-    """Incarnations of workers and their heartbeat counters; each method is atomic. No wall clock is involved.
+    """Incarnations of workers and their heartbeat counters; each method is atomic. No wall clock of theirs is involved.
 
     All methods raise ``Unavailable`` when the database does not answer.
 
@@ -29,6 +29,12 @@ class Workers(Protocol):
 
     async def names(self) -> Mapping[int, str]:
         """The names of all incarnations in the table, for people."""
+
+    async def now_us(self) -> int | None:
+        """The database's own time in microseconds since 1970, UTC: of the first one, where there are several.
+
+        Some time between call and return. None where the database has no time of its own: that of its process is right.
+        """
 
     async def bury(self, incarnation: int) -> None:
         """Take an incarnation out of the table: whatever it holds may be claimed by others. Idempotent."""

@@ -79,5 +79,8 @@ class Database(Protocol):
         once, used again and again, and compiled once.
         """
 
+    async def now_us(self) -> int:
+        """Its own time in microseconds since 1970, UTC, some time between call and return."""
+
     def transaction(self, time_limit_s: float) -> AbstractAsyncContextManager[Transaction]:
         """As ``Store.transaction``, for an order that lives here."""

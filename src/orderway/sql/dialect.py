@@ -130,6 +130,10 @@ class Dialect(Protocol):
         """Compiles what is not written by hand, with parameters by position."""
 
     @property
+    def now(self) -> str:
+        """A query for the database's own time, in microseconds since 1970, UTC."""
+
+    @property
     def common(self) -> CommonStatements:
         """The statements over what a database has once."""
 

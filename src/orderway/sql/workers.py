@@ -57,6 +57,10 @@ class SqlWorkers:
             names |= rows or {}
         return names
 
+    async def now_us(self) -> int | None:
+        """The first database's own time."""
+        return await self._cluster.home.now_us()
+
     async def bury(self, incarnation: int) -> None:
         """Take an incarnation out of the tables."""
 

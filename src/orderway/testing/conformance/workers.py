@@ -7,11 +7,14 @@ import asyncio
 import pytest
 
 from orderway.ports.workers import Workers
+from orderway.system_clock import SystemClock
 from orderway.testing.conformance.backend import Backend
 
 __all__ = ["WorkersConformance"]
 
 LARGEST = 2**63 - 1
+COARSE_US = 2_000
+"""So coarse the time of a database may be."""
 
 
 @pytest.mark.asyncio
@@ -59,6 +62,20 @@ class WorkersConformance:
         workers = (await backend.connect()).workers
         assert await workers.beat(99) is False
         assert await agreed(workers) == {}
+
+    async def test_the_time_of_the_database(self, backend: Backend) -> None:
+        """Where it has one of its own: nearly ours, for the tests' databases are on this machine, and it goes on."""
+        one, other = await backend.connect(), await backend.connect()
+        clock = SystemClock()
+        before_us = clock.now_us()
+        instants = [await one.workers.now_us(), await other.workers.now_us(), await one.workers.now_us()]
+        after_us = clock.now_us()
+        if instants[0] is None:
+            assert instants == [None, None, None]
+            return
+        assert all(isinstance(instant, int) for instant in instants)
+        bounds = [before_us - COARSE_US, *[instant or 0 for instant in instants], after_us + COARSE_US]
+        assert bounds == sorted(bounds)
 
     async def test_concurrent_beats_are_all_counted(self, backend: Backend) -> None:
         one, other = await backend.connect(), await backend.connect()

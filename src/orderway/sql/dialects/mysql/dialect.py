@@ -27,6 +27,7 @@ class MysqlDialect:
         oldest: the first version that has all that is used here.
     """
 
+    now = "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
     common = CommonStatements()
 
     def __init__(self, title: str, sqlalchemy: SqlAlchemyDialect, collation: str, oldest: tuple[int, int, int]) -> None:

@@ -21,6 +21,7 @@ class PostgresqlDialect:
 
     title = "PostgreSQL"
     sqlalchemy: SqlAlchemyDialect = URL.create("postgresql+asyncpg").get_dialect()()
+    now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
     common = CommonStatements()
 
     def union(self, queries: Sequence[Read]) -> Read:

@@ -138,6 +138,12 @@ class SqliteDatabase:
         engine = self._open()
         return await engine.scans.submit(engine.queries.fetch(query, values))
 
+    async def now_us(self) -> int:
+        """Its own time in microseconds since 1970, UTC, some time between call and return."""
+        engine = self._open()
+        [[now_us]] = await engine.scans.submit(Fetch(SQLITE.now, ()))
+        return int(now_us)
+
     @asynccontextmanager
     async def transaction(self, time_limit_s: float) -> AsyncIterator[SqliteTransaction]:
         """As ``Store.transaction``."""

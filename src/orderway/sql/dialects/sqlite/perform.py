@@ -25,6 +25,7 @@ class SqliteDialect:
 
     title = "SQLite"
     sqlalchemy = sqlite.dialect(paramstyle="qmark")
+    now = "SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
     common = CommonStatements()
 
     def union(self, queries: Sequence[Read]) -> Read:
