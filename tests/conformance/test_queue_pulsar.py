@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -20,18 +21,23 @@ from orderway.testing.servers.pulsar import best_pulsar, fetched_pulsar
 
 
 class PulsarQueues:
-    """One topic; each connection has a client of its own."""
+    """One topic; each connection has a client of its own.
+
+    Args:
+        topics: of a server.
+        answer_within_s: long, as many tests run at once; short where the server goes away.
+    """
 
     patience_s = 60.0
 
-    def __init__(self, topics: PulsarTopics) -> None:
+    def __init__(self, topics: PulsarTopics, answer_within_s: int = 30) -> None:
         self.topics = topics
-        self.url = topics.new_database()
-        self.capabilities = PulsarQueue.from_url(self.url).capabilities
+        self.options = replace(Pulsar.from_url(topics.new_database()), answer_within_s=answer_within_s)
+        self.capabilities = PulsarQueue(self.options).capabilities
         self.opened: list[Queue] = []
 
     async def connect(self) -> Queue:
-        queue = PulsarQueue.from_url(self.url)
+        queue = PulsarQueue(self.options)
         await queue.start(SystemClock())
         self.opened.append(queue)
         return queue
@@ -65,7 +71,7 @@ def mortal_server() -> Iterator[PulsarServer | PulsarLiteServer]:
 
 @pytest.fixture
 async def mortal(mortal_server: PulsarServer | PulsarLiteServer) -> AsyncIterator[PulsarQueues]:
-    queues = PulsarQueues(mortal_server)
+    queues = PulsarQueues(mortal_server, answer_within_s=5)
     yield queues
     await queues.close()
 
@@ -122,25 +128,29 @@ async def test_nothing_that_was_taken_is_lost_while_the_broker_is_killed_in_full
 
 
 @pytest.mark.slow
-async def test_what_was_sent_stays_when_nobody_has_its_topic_open(mortal: PulsarQueues) -> None:
-    server = mortal.topics
+async def test_what_was_sent_stays_when_nobody_has_its_topic_open(
+    mortal_server: PulsarServer | PulsarLiteServer,
+) -> None:
+    server = mortal_server
     if not isinstance(server, PulsarServer):
         pytest.skip("only Apache Pulsar throws away what no subscription waits for")
-    queue, sender = await mortal.connect(), PulsarQueues(server)
+    buried, sent = PulsarQueues(server), PulsarQueues(server)
+    queue = await buried.connect()
     await queue.send(b"dead")
     await queue.bury(await queue.receive(), "unreadable")
-    await (await sender.connect()).send(b"before the first receiver")
-    unkept = Pulsar.from_url(server.new_database())
+    await (await sent.connect()).send(b"before the first receiver")
+    unkept = PulsarQueues(server).options
     client = connect(unkept)
     await (await client.create_producer(unkept.full_topic)).send(b"thrown away")
-    for opened in (mortal, sender, client):
+    for opened in (buried, sent, client):
         await opened.close()
-    async with asyncio.timeout(mortal.patience_s):
+    async with asyncio.timeout(buried.patience_s):
         while unkept.topic in await asyncio.to_thread(server.topics):
             pass
-        assert [letter.body for letter in await (await mortal.connect()).buried()] == [b"dead"]
-        assert (await (await sender.connect()).receive()).body == b"before the first receiver"
-    await sender.close()
+        assert [letter.body for letter in await (await buried.connect()).buried()] == [b"dead"]
+        assert (await (await sent.connect()).receive()).body == b"before the first receiver"
+    await buried.close()
+    await sent.close()
 
 
 def test_the_summary_says_which_broker_it_was(

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -119,7 +119,7 @@ async def test_a_broker_that_is_down_is_unavailable_soon_and_nothing_is_said_alo
 
 @pytest.fixture
 async def queue(pulsar_server: PulsarTopics) -> AsyncIterator[PulsarQueue]:
-    queue = PulsarQueue.from_url(pulsar_server.new_database())
+    queue = PulsarQueue(replace(Pulsar.from_url(pulsar_server.new_database()), answer_within_s=30))
     await queue.start(SystemClock())
     yield queue
     await queue.close()
