@@ -16,7 +16,7 @@ from bench.drive import app_over, run_on_loop
 from bench.rounds import in_processes
 from bench.stored import add_orders, make_file
 
-__all__ = ["measure_memory"]
+__all__ = ["measure_memory", "peak_mb"]
 
 
 def measure_memory(folder: Path, due: int, sweep_s: float, advance: Callable[[int], None]) -> dict[str, Any]:
@@ -39,17 +39,17 @@ def measure_memory(folder: Path, due: int, sweep_s: float, advance: Callable[[in
 
 def _sweep(path: Path, sweep_s: float, ready: Callable[[], None]) -> dict[str, Any]:
     ready()
-    start_mb = _peak_mb()
+    start_mb = peak_mb()
 
     async def sweep() -> int:
         async with app_over(path, CONTESTANTS[HEADLINE]) as app:
             await asyncio.sleep(sweep_s)
             return app.sweeper.forwarded
 
-    return {"forwarded": run_on_loop(sweep()), "start_mb": round(start_mb, 1), "peak_mb": round(_peak_mb(), 1)}
+    return {"forwarded": run_on_loop(sweep()), "start_mb": round(start_mb, 1), "peak_mb": round(peak_mb(), 1)}
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """The most that was ever resident. Not from getrusage where Linux tells it: that counts the parent's memory in."""
     status = Path("/proc/self/status")
     if status.exists() and (found := re.search(r"VmHWM:\s*(\d+) kB", status.read_text())):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench import drain
 from bench.command import PARTS, run
 from bench.commits import WHY, measure_commits
 from bench.contestants import CONTESTANTS, HEADLINE
@@ -154,3 +155,13 @@ def test_every_target_has_its_point(plan: Plan) -> None:
 @pytest.mark.parametrize(("percent", "expected"), [(50, 2.0), (99, 4.0), (25, 1.0), (26, 2.0)])
 def test_percentiles_are_values_that_occurred(percent: int, expected: float) -> None:
     assert percentile([1.0, 2.0, 3.0, 4.0], percent) == expected
+
+
+@pytest.mark.slow
+def test_a_drain_is_measured_beside_sales() -> None:
+    measured = drain.run(orders=300, idle_s=0.5)
+    assert measured["orders"] == 300
+    assert measured["orders_a_second"] > 0
+    assert measured["create_while_draining"]["count"] > 0
+    assert measured["create_while_idle"]["p50_ms"] <= measured["create_while_idle"]["p99_ms"]
+    assert 0 <= measured["idle_cpu_percent"] < 100
