@@ -29,6 +29,10 @@ __all__ = ["NetworkDatabase"]
 T = TypeVar("T")
 
 
+IDLE_S = 3
+"""So long the writer may stand still within a transaction; a worker is taken for dead after as long, by default."""
+
+
 class NetworkDatabase:
     """A database behind a server. Bound to the event loop that it is started on.
 
@@ -138,9 +142,9 @@ class NetworkDatabase:
         async with self._open().transactions.transaction(time_limit_s) as transaction:
             yield transaction
 
-    def line(self, epoch: int) -> Line:
-        """One more line to the database."""
-        return Line(self._server, epoch, self._answer_within_s)
+    def line(self, epoch: int, idle_s: int = 0) -> Line:
+        """One more line to the database; see ``Server.connect``."""
+        return Line(self._server, epoch, self._answer_within_s, idle_s)
 
     def _open(self) -> _Engine:
         engine = self._engine
@@ -162,7 +166,7 @@ class _Engine:
         self.tables = Tables(own)
         self.writes = Writes(dialect, stored.shards, own)
         self.queries = CompiledQueries(dialect)
-        self._lines = [database.line(stored.epoch) for _ in range(3)]
+        self._lines = [database.line(stored.epoch, IDLE_S) for _ in range(3)]
         writer = Writer(self._lines[0], self.writes)
         readers = [Reader(line, self.writes.orders) for line in self._lines[1:]]
         self.commits = GroupCommit(writer.begin, **database._bounds)

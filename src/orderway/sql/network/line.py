@@ -18,11 +18,13 @@ class Line:
         server: how the database is reached.
         epoch: of the shard map.
         answer_within_s: a database that is silent for longer has failed.
+        idle_s: see ``Server.connect``.
     """
 
-    def __init__(self, server: Server, epoch: int, answer_within_s: float) -> None:
+    def __init__(self, server: Server, epoch: int, answer_within_s: float, idle_s: int = 0) -> None:
         self._server = server
         self._epoch = epoch
+        self._idle_s = idle_s
         self.answer_within_s = answer_within_s
         self._link: Link | None = None
 
@@ -41,7 +43,7 @@ class Line:
         if self._link is None:
             try:
                 async with asyncio.timeout(self.answer_within_s):
-                    self._link = await self._server.connect(self._epoch)
+                    self._link = await self._server.connect(self._epoch, self._idle_s)
             except TimeoutError as error:
                 raise Failed(f"no connection within {self.answer_within_s} s") from error
         return self._link

@@ -142,12 +142,14 @@ class Server(Protocol):
     def find_meta(self) -> str:
         """A query whose one value is true if ``ow_meta`` exists."""
 
-    async def connect(self, epoch: int | None) -> Link:
+    async def connect(self, epoch: int | None, idle_s: int = 0) -> Link:
         """Open a connection, whose session holds a lock named ``Link.name``.
 
         Args:
             epoch: of the shard map, which every transaction checks; None before the map is known: such a link
                 begins transactions without checking.
+            idle_s: after so long without a statement in the middle of a transaction the server ends the session, if
+                it can: whoever is frozen must not keep what it has locked. 0 for the server's own setting.
 
         Raises:
             Failed: it does not answer.

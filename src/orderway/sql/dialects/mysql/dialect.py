@@ -25,16 +25,25 @@ class MysqlDialect:
         sqlalchemy: its name chooses the collations of the columns, see ``orderway.sql.tables``.
         collation: of literals: the one of the columns.
         oldest: the first version that has all that is used here.
+        idle_setting: ends a session that stands still in a transaction for so many seconds; "" where there is none.
     """
 
     now = "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
     common = CommonStatements()
 
-    def __init__(self, title: str, sqlalchemy: SqlAlchemyDialect, collation: str, oldest: tuple[int, int, int]) -> None:
+    def __init__(
+        self,
+        title: str,
+        sqlalchemy: SqlAlchemyDialect,
+        collation: str,
+        oldest: tuple[int, int, int],
+        idle_setting: str = "",
+    ) -> None:
         self.title = title
         self.sqlalchemy = sqlalchemy
         self.collation = collation
         self.oldest = oldest
+        self.idle_setting = idle_setting
 
     def union(self, queries: Sequence[Read]) -> Read:
         """One query for what these find."""
@@ -50,5 +59,7 @@ class MysqlDialect:
 
 
 # SKIP LOCKED, and texts compared without padding: in utf8mb4_bin 'ann' and 'ann ' would be one user.
-MARIADB = MysqlDialect("MariaDB", MariaDBDialect(paramstyle="format"), "utf8mb4_nopad_bin", (10, 6, 0))
+MARIADB = MysqlDialect(
+    "MariaDB", MariaDBDialect(paramstyle="format"), "utf8mb4_nopad_bin", (10, 6, 0), "idle_transaction_timeout"
+)
 MYSQL = MysqlDialect("MySQL", MySQLDialect(paramstyle="format"), "utf8mb4_0900_bin", (8, 0, 19))

@@ -56,11 +56,11 @@ class MysqlServer:
             **_options(parts.query, self.where),
         }
 
-    async def connect(self, epoch: int | None) -> MysqlLink:
+    async def connect(self, epoch: int | None, idle_s: int = 0) -> MysqlLink:
         """Open a connection; see ``Server.connect``."""
         from orderway.sql.dialects.mysql.session import open_link
 
-        link, self.dialect = await open_link(self._arguments, self.where, epoch)
+        link, self.dialect = await open_link(self._arguments, self.where, epoch, idle_s)
         return link
 
 

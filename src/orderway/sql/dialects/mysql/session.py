@@ -34,13 +34,15 @@ _SETTINGS = {
 _OVERHEAD_BYTES = 1024
 
 
-async def open_link(arguments: Mapping[str, Any], where: str, epoch: int | None) -> tuple[MysqlLink, MysqlDialect]:
+async def open_link(
+    arguments: Mapping[str, Any], where: str, epoch: int | None, idle_s: int = 0
+) -> tuple[MysqlLink, MysqlDialect]:
     """Open a connection; also tells which of both databases it leads to.
 
     Args:
         arguments: of the driver: where to, and as whom.
         where: the same for messages, without the password.
-        epoch: see ``Server.connect``.
+        epoch, idle_s: see ``Server.connect``.
 
     Raises:
         Failed: the server does not answer.
@@ -56,7 +58,7 @@ async def open_link(arguments: Mapping[str, Any], where: str, epoch: int | None)
     connection = cast(Connection, opened)
     try:
         dialect = _dialect_of(opened.get_server_info(), where)
-        session = await _begin(connection, dialect, str(arguments["database"]))
+        session = await _begin(connection, dialect, str(arguments["database"]), idle_s)
     except DRIVER_ERRORS as error:
         connection.close()
         raise _refusal(error, where) from error
@@ -66,10 +68,11 @@ async def open_link(arguments: Mapping[str, Any], where: str, epoch: int | None)
     return MysqlLink(connection, session, epoch), dialect
 
 
-async def _begin(connection: Connection, dialect: MysqlDialect, database: str) -> Session:
+async def _begin(connection: Connection, dialect: MysqlDialect, database: str, idle_s: int) -> Session:
     """Make the session ours: its settings, and the lock that it is known by. One trip."""
     name = f"orderway {secrets.token_hex(16)}"
-    settings = ", ".join(f"SESSION {variable} = {value}" for variable, value in _SETTINGS.items())
+    wanted = _SETTINGS | ({dialect.idle_setting: str(idle_s)} if idle_s and dialect.idle_setting else {})
+    settings = ", ".join(f"SESSION {variable} = {value}" for variable, value in wanted.items())
     await connection.query(
         (
             f"SET NAMES utf8mb4 COLLATE {dialect.collation};"

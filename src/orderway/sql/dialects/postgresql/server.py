@@ -71,7 +71,7 @@ class PostgresqlServer:
             raise ConfigError(f"{self.where} names no database: postgresql://user:password@host:port/name is the form")
         self.url = url
 
-    async def connect(self, epoch: int | None) -> PostgresqlLink:
+    async def connect(self, epoch: int | None, idle_s: int = 0) -> PostgresqlLink:
         """Open a connection; see ``Server.connect``."""
         import asyncpg
 
@@ -79,10 +79,11 @@ class PostgresqlServer:
         from orderway.sql.dialects.postgresql.link import PostgresqlLink, lock_key
 
         name = secrets.token_hex(15)
+        idle = {"idle_in_transaction_session_timeout": f"{idle_s}s"} if idle_s else {}
         try:
             connection = await asyncpg.connect(
                 self.url,
-                server_settings=_SETTINGS,
+                server_settings=_SETTINGS | idle,
                 statement_cache_size=2048,
                 max_cached_statement_lifetime=0,
                 max_cacheable_statement_size=0,
