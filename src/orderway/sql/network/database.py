@@ -29,8 +29,8 @@ __all__ = ["NetworkDatabase"]
 T = TypeVar("T")
 
 
-IDLE_S = 3
-"""So long the writer may stand still within a transaction; a worker is taken for dead after as long, by default."""
+IDLE_S = 2
+"""So long the writer may stand still within a transaction: less than it takes to be taken for dead."""
 
 
 class NetworkDatabase:
