@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -91,6 +93,22 @@ def test_the_configuration_is_shown_without_its_passwords(urls: list[str], tmp_p
     assert "orders go on without it" in result.output
     assert "geheim" not in result.output
     assert doctor("--config", str(config), "--url", urls[0]).exit_code == 2
+
+
+def test_a_queue_whose_table_an_older_package_did_not_make(tmp_path: Path) -> None:
+    file = tmp_path / "orders.db"
+    with blocking.App(f"sqlite:///{file}", sweep=False):
+        pass
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("DROP TABLE ow_letters")
+    config = tmp_path / "orders.yaml"
+    config.write_text(f"databases: ['sqlite:///{file}']\nqueue:\n  enabled: true\n")
+    found = findings(doctor("--config", str(config), "--json"))
+    assert found["database 1"][0], "orders do not need it"
+    is_well, told, _ = found["queue"]
+    assert not is_well
+    assert "has no table ow_letters" in told
+    assert "`orderway migrate`" in told
 
 
 @pytest.mark.parametrize("kind", ["postgresql_url", "mariadb_url"])
