@@ -14,6 +14,7 @@ from orderway.testing.conformance import (
     Backend,
     Connection,
     LedgerConformance,
+    MailboxConformance,
     ParkingConformance,
     SequenceConformance,
     StoreConformance,
@@ -35,7 +36,7 @@ class MemoryBackend:
     async def connect(self) -> Connection:
         ports = memory_ports(self.database)
         await ports.start()
-        return Connection(ports.store, ports.workers, ports.ledger, ports.sequence, ports.parking)
+        return Connection(ports.store, ports.workers, ports.ledger, ports.sequence, ports.parking, ports.mailbox)
 
     async def execute(self, sql: str) -> None:
         self.database.goods.execute(sql)
@@ -66,6 +67,10 @@ class TestSequence(SequenceConformance):
 
 
 class TestParking(ParkingConformance):
+    pass
+
+
+class TestMailbox(MailboxConformance):
     pass
 
 

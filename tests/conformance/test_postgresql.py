@@ -16,6 +16,7 @@ from orderway.testing.conformance import (
     Backend,
     Connection,
     LedgerConformance,
+    MailboxConformance,
     ParkingConformance,
     SequenceConformance,
     StoreConformance,
@@ -40,7 +41,7 @@ class PostgresqlBackend:
     async def connect(self) -> Connection:
         ports = await open_ports(self.url, shards=self.shards)
         self.opened.append(ports)
-        return Connection(ports.store, ports.workers, ports.ledger, ports.sequence, ports.parking)
+        return Connection(ports.store, ports.workers, ports.ledger, ports.sequence, ports.parking, ports.mailbox)
 
     async def execute(self, sql: str) -> None:
         for url in self.url:
@@ -91,4 +92,8 @@ class TestSequence(SequenceConformance):
 
 
 class TestParking(ParkingConformance):
+    pass
+
+
+class TestMailbox(MailboxConformance):
     pass

@@ -104,7 +104,7 @@ class RedisBackend:
         parts.start()
         self.opened.append(parts)
         assert parts.sequence is not None
-        return Connection(ports.store, ports.workers, ports.ledger, parts.sequence, ports.parking)
+        return Connection(ports.store, ports.workers, ports.ledger, parts.sequence, ports.parking, ports.mailbox)
 
     async def execute(self, sql: str) -> None:
         raise NotImplementedError

@@ -18,6 +18,7 @@ from orderway.testing.conformance import (
     Backend,
     Connection,
     LedgerConformance,
+    MailboxConformance,
     ParkingConformance,
     SequenceConformance,
     StoreConformance,
@@ -39,7 +40,7 @@ class SqliteBackend:
     async def connect(self) -> Connection:
         ports = await open_ports(self.url, shards=self.shards)
         self.opened.append(ports)
-        return Connection(ports.store, ports.workers, ports.ledger, ports.sequence, ports.parking)
+        return Connection(ports.store, ports.workers, ports.ledger, ports.sequence, ports.parking, ports.mailbox)
 
     async def execute(self, sql: str) -> None:
         for path in self.paths:
@@ -83,4 +84,8 @@ class TestSequence(SequenceConformance):
 
 
 class TestParking(ParkingConformance):
+    pass
+
+
+class TestMailbox(MailboxConformance):
     pass

@@ -75,7 +75,7 @@ class MemoryMailbox:
         """Buried letters, oldest first."""
         check_page(limit)
         async with self._database.reading():
-            return self._database.buried[:limit]
+            return sorted(self._database.buried, key=lambda each: each.buried_at_us)[:limit]
 
     def _taken(self, letter: Letter) -> Kept | None:
         kept = self._database.letters.get(letter.number)

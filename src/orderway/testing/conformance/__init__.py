@@ -34,6 +34,7 @@ _SUITES = (
     "ledger",
     "listing",
     "lock",
+    "mailbox",
     "parking",
     "provider",
     "queue",
@@ -51,6 +52,7 @@ from orderway.testing.conformance.backend import PROCESSES, Backend, Connection 
 from orderway.testing.conformance.channel import ChannelConformance  # noqa: E402
 from orderway.testing.conformance.ledger import LedgerConformance  # noqa: E402
 from orderway.testing.conformance.lock import LockBackend, LockConformance  # noqa: E402
+from orderway.testing.conformance.mailbox import MailboxConformance  # noqa: E402
 from orderway.testing.conformance.parking import ParkingConformance  # noqa: E402
 from orderway.testing.conformance.provider import Provider  # noqa: E402
 from orderway.testing.conformance.queue import QueueBackend, QueueConformance  # noqa: E402
@@ -66,6 +68,7 @@ __all__ = [
     "LedgerConformance",
     "LockBackend",
     "LockConformance",
+    "MailboxConformance",
     "ParkingConformance",
     "Provider",
     "QueueBackend",

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pytest
 
 from orderway.ports.ledger import Ledger
+from orderway.ports.mailbox import Mailbox
 from orderway.ports.parking import Parking
 from orderway.ports.sequence import Sequence as SequencePort
 from orderway.ports.store import Store
@@ -22,13 +23,14 @@ PROCESSES = "processes"
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The five ports on one connection, started. No two connections share a lock, a cache or a writer."""
+    """The six ports on one connection, started. No two connections share a lock, a cache or a writer."""
 
     store: Store
     workers: Workers
     ledger: Ledger
     sequence: SequencePort
     parking: Parking
+    mailbox: Mailbox
 
 
 class Backend(Protocol):

@@ -157,7 +157,19 @@ async def park(ports: Ports, given: dict[str, Any]) -> Run:
     return run
 
 
-_RACES = (create, record, request_refund, refund_all, claim, debit, sequence, draw, acquire, park)
+async def take(ports: Ports, given: dict[str, Any]) -> Run:
+    """Take letters until none is due any more."""
+
+    async def run() -> dict[str, Any]:
+        taken: list[str] = []
+        while letters := await ports.mailbox.take(given["now_us"], given["until_us"], given["limit"]):
+            taken += [letter.body.decode() for letter in letters]
+        return {"taken": taken}
+
+    return run
+
+
+_RACES = (create, record, request_refund, refund_all, claim, debit, sequence, draw, acquire, park, take)
 ACTIONS: dict[str, Callable[[Ports, dict[str, Any]], Awaitable[Run]]] = {each.__name__: each for each in _RACES}
 
 
