@@ -15,7 +15,8 @@ PROPERTY = "summary"
 # virtual time, the longest of the generated examples, and the SQLite suites over three shards (one shard stays in).
 # `make test` runs everything.
 SLOW = (
-    *("tests/demo/", "tests/explorer/", "tests/faults/", "tests/fleet/", "tests/kill/", "tests/machine/", "tests/simulation/"),
+    *("tests/demo/", "tests/explorer/", "tests/faults/", "tests/fleet/"),
+    *("tests/kill/", "tests/machine/", "tests/simulation/"),
     *("tests/races/", "tests/sql/test_sharing.py", "tests/engine/test_odd_payments.py", "tests/test_bench.py"),
     *("tests/channels/test_scripted_http.py", "tests/test_example.py", "processes"),
     *("tests/servers/", "tests/mysql/", "tests/postgresql/", "tests/with_redis/test_redis_faults.py"),
