@@ -351,13 +351,9 @@ class Closed(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stuck(Fact):
-    """The order cannot move; a person must step in.
+    """The order cannot move; a person must step in. ``why`` is a class of reasons, ``error`` the last error's text.
 
-    Args:
-        why: a class of reasons.
-        error: the last error's text.
-        attempts: how often in a row the step had failed, the last time when this was recorded; 0 if none has.
-        tried_from_us: when the step was begun, in microseconds since 1970; 0 if none has failed.
+    ``attempts`` says how often in a row the step had failed, ``tried_from_us`` since when, in microseconds since 1970.
     """
 
     why: str
