@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import click
 
 from orderway.adapters import Ports, is_in_database, ports_for, started_queue
-from orderway.cli.opening import Settings, chosen, reading, run
+from orderway.cli.opening import Settings, chosen, reading, run, time_of
 from orderway.cli.options import Command
 from orderway.cli.output import console, iso, print_json, print_note
 from orderway.cli.tables import Table
@@ -37,7 +37,7 @@ def hint(settings: Settings, order_id: str) -> None:
         check_order_id(order_id)
         async with reading(settings) as database:
             order = await database.ports.store.get(order_id)
-            hinted = await database.ports.store.hint(order_id, SystemClock().now_us())
+            hinted = await database.ports.store.hint(order_id, await time_of(database.ports))
             if not hinted or database.queue is None:
                 return hinted, None
             return hinted, await _send(database.queue, database.ports, Hint(order_id, order.uid))

@@ -15,7 +15,7 @@ from orderway.adapters import Ports
 from orderway.app import App
 from orderway.cli.documents import entry_document, explanation_document, order_document
 from orderway.cli.money_tables import print_legs, print_refunds
-from orderway.cli.opening import Settings, reading, run
+from orderway.cli.opening import Settings, reading, run, time_of
 from orderway.cli.options import Command, filtered, paged, query_of
 from orderway.cli.output import console, iso, money, print_json, safe, stage_text
 from orderway.cli.tables import Table
@@ -27,7 +27,6 @@ from orderway.explain import Explanation
 from orderway.explain import explain as explain_order
 from orderway.ports.business import Business
 from orderway.ports.store import Page
-from orderway.system_clock import SystemClock
 
 __all__ = ["explain", "explained", "list_orders", "print_order", "show"]
 
@@ -115,7 +114,7 @@ def print_order(settings: Settings, explanation: Explanation) -> None:
 async def _explained(ports: Ports, businesses: dict[int, Business[Any]] | None, order_id: str) -> Explanation:
     order = await ports.store.get(order_id)
     served = _SERVED if businesses is None else businesses.get(order.type)
-    return explain_order(order, SystemClock().now_us(), await ports.workers.names(), served)
+    return explain_order(order, await time_of(ports), await ports.workers.names(), served)
 
 
 def _print_explanation(explained: Explanation) -> None:
