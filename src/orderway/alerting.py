@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from orderway.core.order import Stage
 from orderway.hooks import call
 from orderway.logs import tell_bug
 from orderway.moves import Move
+from orderway.ports.business import Business
 from orderway.recorder import MICROSECOND
 from orderway.run import Run
 
-__all__ = ["alert", "remind"]
+__all__ = ["alert", "remind", "tries_between"]
+
+_EVER = timedelta.max
+"""The period of those who are told only once."""
 
 
 async def alert(run: Run) -> None:
@@ -24,12 +29,17 @@ async def alert(run: Run) -> None:
     order.forget_changes()
 
 
+def tries_between(business: Business[Any]) -> int:
+    """How many tries of a closing hook that fails come to about ``alert_every``; the first ones come sooner."""
+    return max((business.alert_every or _EVER) // business.retry.cap, 1)
+
+
 async def remind(run: Run) -> Move:
     """Tell once in each ``alert_every`` since the order's last fact, however often it is looked at.
 
     ``attempts`` counts the times, and a worker that comes late makes up for none.
     """
-    order, every_us = run.order, (run.business.alert_every or timedelta.max) // MICROSECOND
+    order, every_us = run.order, (run.business.alert_every or _EVER) // MICROSECOND
     passed = (run.now_us - order.updated_at_us) // every_us
     times = passed + (order.stage is Stage.DISPUTED)  # of what is stuck a person was told when it got stuck
     if times > order.attempts:

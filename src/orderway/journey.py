@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from orderway.alerting import alert, remind
+from orderway.alerting import alert, remind, tries_between
 from orderway.core.facts import Cancelled, Revoked, Stuck, TakenBack
 from orderway.core.order import Order, Stage
 from orderway.core.payment import LegState
@@ -212,7 +212,7 @@ class Journey:
 
     async def fail(self, run: Run) -> Move | None:
         """failing: have a person told, then run the closing hook."""
-        if run.business.overrides("alert") and not run.order.attempts:
+        if run.business.overrides("alert") and not run.order.attempts % tries_between(run.business):
             await alert(run)
         return await self.close(run)
 

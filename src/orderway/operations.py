@@ -292,12 +292,13 @@ def retry_facts(order: Order[Any], until: Deadlines) -> Sequence[Fact]:
     Raises:
         IllegalTransition: nothing is to be tried.
     """
-    if order.is_final and order.stage not in _STUCK:
+    if order.stage in _STUCK or any(refund.state is RefundState.STUCK for refund in order.refunds):
+        return resume_facts(order, until)
+    if order.is_final:
         raise IllegalTransition(
             f"order {order.id} is {order.stage}: there is nothing to be tried again", order_id=order.id
         )
-    is_stuck = order.stage in _STUCK or any(refund.state is RefundState.STUCK for refund in order.refunds)
-    return resume_facts(order, until) if is_stuck else ()
+    return ()
 
 
 def amend_facts(order: Order[Any], text: str) -> Sequence[Fact]:

@@ -195,7 +195,9 @@ class Recorder:
             after.attempts = 0
             after.last_error = last_error(order, facts)
             # Also where nothing is left to do: somebody may hold the order, and must let go of it.
-            nothing_is_due = after.is_final and order.is_final and order.due_at_us is None
+            nothing_is_due = (
+                after.is_final and order.is_final and order.due_at_us is None and not self._may_be_told(after)
+            )
             after.due_at_us = None if nothing_is_due else stamp.at_us + due_in_us
             try:
                 await self.store.record(Change(after, entries, keep_holder=True))
@@ -227,6 +229,11 @@ class Recorder:
         if order.stage not in FOR_PEOPLE or business.alert_every is None or not business.overrides("alert"):
             return None
         return from_us + business.alert_every // MICROSECOND
+
+    def _may_be_told(self, order: Order[Any]) -> bool:
+        """True if a person is to be told of the order; a type that is served elsewhere may have the hook."""
+        business = self.businesses.get(order.type)
+        return order.stage in FOR_PEOPLE and (business is None or business.overrides("alert"))
 
     def deadlines(self, order: Order[Any]) -> Deadlines:
         """Until when what follows now is tried, by the order's type; by the defaults, if it is not served here."""

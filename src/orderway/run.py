@@ -85,7 +85,7 @@ class Run:
         order = self.order
         assert order.holder is not None, "only a held order can be let go"
         due_at_us = self.now_us + wait_us
-        attempts = order.attempts + failed
+        attempts = order.attempts + (failed and not self.is_watched)  # of what is watched it counts the alerts
         store = self.recorder.store
         if await store.postpone(order.id, order.version, order.holder, due_at_us, attempts, error):
             order.due_at_us, order.attempts, order.last_error, order.holder = due_at_us, attempts, error, None

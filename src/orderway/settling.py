@@ -31,7 +31,7 @@ from orderway.moves import Move
 from orderway.odd import Payment, payment_facts
 from orderway.payments import Payments
 from orderway.ports.channel import Captured, ClosedThere, Pending, Refused, Returned
-from orderway.recorder import Decide, Recorder
+from orderway.recorder import MICROSECOND, Decide, Recorder
 from orderway.run import Run
 
 __all__ = ["Settling", "all_refunded", "rest_to_refund"]
@@ -109,7 +109,11 @@ class Settling:
         return min(waits, key=lambda move: move.wait_us or 0)
 
     def _try_again(self, run: Run, error: Exception) -> Move:
-        wait_us = run.business.retry.delay_us(run.order.attempts + 1, self.random())
+        order, retry = run.order, run.business.retry
+        attempts = order.attempts
+        if run.is_watched:  # there it counts alerts: the pauses double with the time that has passed
+            attempts = ((run.now_us - order.updated_at_us) * MICROSECOND // retry.first).bit_length()
+        wait_us = retry.delay_us(attempts + 1, self.random())
         return Move(wait_us=wait_us, error=storable(f"{type(error).__name__}: {error}"), failed=True)
 
     async def _close(self, run: Run, leg: Leg) -> Decide | Move:

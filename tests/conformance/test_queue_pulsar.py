@@ -59,9 +59,9 @@ async def backend(pulsar_server: PulsarTopics) -> AsyncIterator[QueueBackend]:
     await queues.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def mortal_server() -> Iterator[PulsarServer | PulsarLiteServer]:
-    """A broker that may be killed; it takes long to start, so the tests here share it."""
+    """A broker that may be killed. Not shared: one that was killed now and then takes half a minute for a new topic."""
     try:
         with best_pulsar()() as server:
             yield server
@@ -71,7 +71,7 @@ def mortal_server() -> Iterator[PulsarServer | PulsarLiteServer]:
 
 @pytest.fixture
 async def mortal(mortal_server: PulsarServer | PulsarLiteServer) -> AsyncIterator[PulsarQueues]:
-    queues = PulsarQueues(mortal_server, answer_within_s=5)
+    queues = PulsarQueues(mortal_server, answer_within_s=15)
     yield queues
     await queues.close()
 

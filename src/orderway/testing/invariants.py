@@ -14,6 +14,7 @@ from orderway.core.journal import Entry
 from orderway.core.order import Order, Stage
 from orderway.core.payment import LegState
 from orderway.errors import IllegalTransition
+from orderway.recorder import FOR_PEOPLE
 
 __all__ = [
     "books_balance",
@@ -26,12 +27,12 @@ __all__ = [
 
 
 def is_settled(order: Order[Any]) -> Iterable[str]:
-    """The order has come to an end, and nothing is due for it; an unfinished one would have a ``due_at``."""
+    """The order has come to an end; nothing is due for it but an alert. An unfinished one would have a ``due_at``."""
     if not order.is_final and order.due_at_us is None:
         yield f"{order.id} is {order.stage} and has no due_at: nobody will ever look at it"
     elif not order.is_final:
         yield f"{order.id} is still {order.stage} after all rounds ({order.last_error or 'no error'})"
-    elif order.due_at_us is not None or order.holder is not None:
+    elif order.holder is not None or (order.due_at_us is not None and order.stage not in FOR_PEOPLE):
         yield f"{order.id} is {order.stage} and still due or held"
 
 

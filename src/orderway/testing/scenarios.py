@@ -6,6 +6,7 @@ All orders are of user ``ann``, and named by numbers of their own, so that a cal
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -22,11 +23,13 @@ from orderway.channels.scripted import (
 from orderway.core.money import Money
 from orderway.core.order import Stage
 from orderway.core.payment import GATEWAY
+from orderway.errors import IllegalTransition
 from orderway.testing.explorer import Scenario
 from orderway.testing.money_scenarios import MONEY_SCENARIOS
 from orderway.testing.shops import (
     PRICE,
     UID,
+    AlertingShop,
     ApiShop,
     BlockingTransactionShop,
     CarefulShop,
@@ -43,6 +46,7 @@ from orderway.testing.shops import (
     granted,
     hook_ran,
     scenario,
+    told_and_not_too_often,
 )
 from orderway.testing.world import Worker
 
@@ -88,6 +92,17 @@ async def short_then_top_up(worker: Worker) -> None:
     await worker.app.wallet.top_up(UID, PRICE, key="after")
 
 
+async def stuck_then_retried(worker: Worker) -> None:
+    """A delivery fails until its order is stuck; some alerts later the cause is mended, and an operator sends it on."""
+    await buy("wallet", top_up=PRICE)(worker)
+    order_id = worker.app.order_id_from(1, UID, "1")
+    for _ in range(12):
+        await worker.let_pass(2)
+    worker.world.notes["mended"] = True
+    with suppress(IllegalTransition):  # done before a crash
+        await worker.app.retry_now(order_id, actor="eve", reason="mended", delay_s=2)
+
+
 def _scripted(behaviour: Any) -> Script:
     return {PRICE.amount_minor: behaviour}
 
@@ -131,6 +146,13 @@ SCENARIOS: tuple[Scenario, ...] = (
         expect=frozenset({Stage.FINISHED, Stage.CANCELLED, Stage.CLOSED}),  # closed: the verdict was lost in a crash
     ),
     scenario("held for a person", CarefulShop, buy("scripted"), expect=frozenset({Stage.FINISHED, Stage.STUCK})),
+    scenario(
+        "stuck, told of, and retried",
+        AlertingShop,
+        stuck_then_retried,
+        expect=frozenset({Stage.FINISHED, Stage.STUCK}),
+        check=told_and_not_too_often,
+    ),
     scenario(
         "rejected, then top-up",
         ClosingShop,

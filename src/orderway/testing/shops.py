@@ -138,6 +138,23 @@ class CarefulShop(WaveringShop):
     verdict = Hold("a large order")
 
 
+class AlertingShop(Shop):
+    """Delivers nothing until it is mended, and has a person told of each order that is stuck."""
+
+    retry = Retry(first=timedelta(seconds=1), cap=timedelta(seconds=4), most_attempts=2)
+    alert_every = timedelta(seconds=5)
+
+    async def deliver(self, order: Order[dict[str, Any]], delivery: Any) -> None:
+        """Fails while the warehouse is down."""
+        if not self.world.notes.get("mended"):
+            raise ConnectionError("the warehouse is down")
+        await super().deliver(order, delivery)
+
+    async def alert(self, order: Order[dict[str, Any]]) -> None:
+        """Noted, with the time."""
+        self.world.notes.setdefault("alerted", []).append(self.world.clock.now_us())
+
+
 # ---- what the runs are judged by
 
 
@@ -169,6 +186,17 @@ def each_step_has_one_key(world: World) -> Iterable[str]:
 def hook_ran(hook: str) -> Callable[[World], Iterable[str]]:
     """This closing hook has run at least once."""
     return lambda world: () if world.notes.get(hook) else [f"hook {hook} never ran"]
+
+
+def told_and_not_too_often(world: World) -> Iterable[str]:
+    """``AlertingShop`` told of its order when it got stuck and later again; twice in a period only after a fault."""
+    alerted: list[int] = world.notes.get("alerted", [])
+    if len(alerted) < 2:
+        yield f"a person was told {len(alerted)} times"
+    faults = sum(len(worker.points.plans) for worker in world.workers)
+    periods = (max(alerted) - min(alerted)) // 5_000_000 if alerted else 0
+    if len(alerted) > periods + 1 + faults:
+        yield f"a person was told {len(alerted)} times in {periods} periods"
 
 
 def scenario(name: str, shop: type[Shop], drive: Callable[[Worker], Awaitable[None]], **others: Any) -> Scenario:

@@ -24,6 +24,7 @@ from orderway.ports.store import Query
 from orderway.testing.clock import VirtualClock
 from orderway.testing.crash import CrashPoints, Plan
 from orderway.testing.goods import Goods
+from orderway.testing.invariants import is_settled
 from orderway.testing.watched import watched_business, watched_channel, watched_ports
 
 __all__ = ["Database", "InMemory", "OnServer", "OnSqlite", "Worker", "World"]
@@ -250,9 +251,7 @@ class Worker:
         """Work on until no order is unfinished; gives up after many rounds."""
         for number in range(MOST_ROUNDS):
             await self.work()
-            due = [
-                order.due_at_us for order in await self.orders() if order.due_at_us is not None or not order.is_final
-            ]
+            due = [order.due_at_us for order in await self.orders() if any(is_settled(order))]
             if not due:
                 return
             # Second by second at first, so that a dead worker is noticed; then from one due time to the next.
