@@ -19,6 +19,12 @@ SLOW = (
     *("tests/kill/", "tests/machine/", "tests/simulation/"),
     *("tests/races/", "tests/sql/test_sharing.py", "tests/engine/test_odd_payments.py", "tests/test_bench.py"),
     *("tests/channels/test_scripted_http.py", "tests/test_example.py", "processes"),
+    *(
+        "tests/conformance/test_queue_store.py",
+        "tests/observe/test_canary.py",
+        "tests/cli/test_doctor.py::test_a_server",
+    ),
+    *("tests/engine/test_forks_and_exits.py", "test_a_hint_that_is_too_old_is_not_tried_again"),
     *("tests/servers/", "tests/mysql/", "tests/postgresql/", "tests/with_redis/test_redis_faults.py"),
     *("test_find_and_overview", "test_every_hold_goes_back_if", "test_a_late_part_counts_for_what_was_asked"),
     *("test_a_short_balance_that_is_never_topped_up", "test_an_unpaid_order_of_ones_own_gateway_closes"),
