@@ -24,6 +24,9 @@ SLOW = (
         "tests/observe/test_canary.py",
         "tests/cli/test_doctor.py::test_a_server",
     ),
+    *("tests/conformance/test_channels.py", "tests/config/test_apollo.py", "tests/config/test_sources.py"),
+    *("tests/core/test_allocation.py", "tests/sql/test_refusals.py", "tests/test_verify_money.py"),
+    *("tests/export/test_export_tables.py", "tests/engine/test_stuck.py"),
     *("tests/engine/test_forks_and_exits.py", "test_a_hint_that_is_too_old_is_not_tried_again"),
     *("tests/servers/", "tests/mysql/", "tests/postgresql/", "tests/with_redis/test_redis_faults.py"),
     *("test_find_and_overview", "test_every_hold_goes_back_if", "test_a_late_part_counts_for_what_was_asked"),
@@ -41,8 +44,9 @@ SERVERS = {"postgresql_server", "mariadb_server", "redis_server", "pulsar_server
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """What is left out as a whole is not even imported, which takes each worker seconds."""
-    place = f"{collection_path.relative_to(config.rootpath).as_posix()}/"
-    return True if config.option.markexpr == "not slow" and place in SLOW else None
+    place = collection_path.relative_to(config.rootpath).as_posix()
+    is_left_out = place in SLOW or f"{place}/" in SLOW
+    return True if config.option.markexpr == "not slow" and is_left_out else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -30,6 +30,8 @@ UNKNOWN_TRIES = 5
 MOST_TRIES = 100
 """A bound also where the queue does not know how old a message is."""
 LONGEST_PAUSE_S = 60.0
+ASK_AGAIN_AFTER_S = 5.0
+"""So soon at the latest a queue that was down is asked for hints again."""
 
 
 class _Outcome(NamedTuple):
@@ -204,7 +206,7 @@ class Hinting:
                     why = kind_of(error)
                     logger.warning("no hints come from %s, it is asked again and again: %s", self.queue.where, why)
                 await self._clock.wait(never, pause_s)
-                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                pause_s = min(pause_s * 2, ASK_AGAIN_AFTER_S)
                 continue
             pause_s = 0.5
             task = self._spawn(self._take(message), self._acting)
