@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from orderway.errors import Unavailable
 from orderway.ports.queue import DELAYS, Queue
 from orderway.queues.pulsar import Pulsar, PulsarQueue
 from orderway.queues.pulsar.connecting import connect
 from orderway.system_clock import SystemClock
 from orderway.testing.conformance import QueueBackend, QueueConformance
+from orderway.testing.conformance.queue import kill_in_full_flight
 from orderway.testing.servers import PulsarLiteServer, PulsarServer, PulsarTopics, ServerUnavailable
 from orderway.testing.servers.fixtures import unavailable
 from orderway.testing.servers.pulsar import best_pulsar, fetched_pulsar
@@ -84,47 +84,7 @@ class TestQueue(QueueConformance):
 
 @pytest.mark.slow
 async def test_nothing_that_was_taken_is_lost_while_the_broker_is_killed_in_full_flight(mortal: PulsarQueues) -> None:
-    sender, *receivers = [await mortal.connect() for _ in range(3)]
-    accepted: set[bytes] = set()
-    came: set[bytes] = set()
-    half_way, all_came = asyncio.Event(), asyncio.Event()
-    bodies = iter([f"message {n}".encode() for n in range(1000)])
-
-    async def send() -> None:
-        for body in bodies:
-            while body not in accepted:
-                try:
-                    await sender.send(body)
-                    accepted.add(body)
-                except Unavailable:
-                    await asyncio.sleep(0.05)  # the broker is not there yet: there is no signal to wait for
-            if len(accepted) > 300:
-                half_way.set()
-
-    async def receive(queue: Queue) -> None:
-        while True:
-            try:
-                message = await queue.receive()
-                came.add(message.body)
-                await queue.ack(message)
-            except Unavailable:
-                await asyncio.sleep(0.05)
-            if len(came) == 1000:
-                all_came.set()
-
-    sending = [asyncio.create_task(send()) for _ in range(20)]
-    receiving = [asyncio.create_task(receive(queue)) for queue in receivers]
-    try:
-        async with asyncio.timeout(2 * mortal.patience_s):
-            await half_way.wait()
-            await mortal.restart()
-            await asyncio.gather(*sending)
-            await all_came.wait()
-    finally:
-        for task in [*sending, *receiving]:
-            task.cancel()
-        await asyncio.gather(*sending, *receiving, return_exceptions=True)
-    assert accepted == came
+    await kill_in_full_flight(mortal)
 
 
 @pytest.mark.slow

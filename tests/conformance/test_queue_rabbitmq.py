@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from orderway.errors import Unavailable
 from orderway.ports.queue import DELAYS, REDELIVERS, SURVIVES_RESTART, Queue
 from orderway.queues.rabbitmq import RabbitmqQueue
 from orderway.system_clock import SystemClock
 from orderway.testing.conformance import QueueBackend, QueueConformance
+from orderway.testing.conformance.queue import kill_in_full_flight
 from orderway.testing.servers import RabbitmqQueues, RabbitmqServer, ServerUnavailable
 from orderway.testing.servers.fixtures import unavailable
 
@@ -84,44 +84,4 @@ class TestQueue(QueueConformance):
 
 
 async def test_nothing_that_was_taken_is_lost_while_the_server_is_killed_in_full_flight(mortal: OwnQueue) -> None:
-    sender, *receivers = [await mortal.connect() for _ in range(3)]
-    accepted: set[bytes] = set()
-    came: set[bytes] = set()
-    half_way, all_came = asyncio.Event(), asyncio.Event()
-    bodies = iter([f"message {n}".encode() for n in range(1000)])
-
-    async def send() -> None:
-        for body in bodies:
-            while body not in accepted:
-                try:
-                    await sender.send(body, delay_s=len(accepted) % 4)
-                    accepted.add(body)
-                except Unavailable:
-                    await asyncio.sleep(0.05)  # the server is not there yet: there is no signal to wait for
-            if len(accepted) > 300:
-                half_way.set()
-
-    async def receive(queue: Queue) -> None:
-        while True:
-            try:
-                message = await queue.receive()
-                came.add(message.body)
-                await queue.ack(message)
-            except Unavailable:
-                await asyncio.sleep(0.05)
-            if len(came) == 1000:
-                all_came.set()
-
-    sending = [asyncio.create_task(send()) for _ in range(20)]
-    receiving = [asyncio.create_task(receive(queue)) for queue in receivers]
-    try:
-        async with asyncio.timeout(2 * mortal.patience_s):
-            await half_way.wait()
-            await mortal.restart()
-            await asyncio.gather(*sending)
-            await all_came.wait()
-    finally:
-        for task in [*sending, *receiving]:
-            task.cancel()
-        await asyncio.gather(*sending, *receiving, return_exceptions=True)
-    assert accepted == came
+    await kill_in_full_flight(mortal, lambda number: number % 4)

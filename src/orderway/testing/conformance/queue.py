@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from orderway.errors import InvalidValue, Unavailable
 from orderway.ports.queue import DELAYS, REDELIVERS, SURVIVES_RESTART, Message, Queue
 
-__all__ = ["QueueBackend", "QueueConformance"]
+__all__ = ["QueueBackend", "QueueConformance", "kill_in_full_flight"]
 
 DELAY_S = 1.0
 EARLY_S = 0.05
@@ -235,6 +235,55 @@ class QueueConformance:
                     return await queue.send(body)
                 except Unavailable:
                     await asyncio.sleep(0.05)
+
+
+async def kill_in_full_flight(backend: QueueBackend, delay_of: Callable[[int], float] = lambda number: 0) -> None:
+    """Kill the server and start it again while a thousand messages are sent and taken: none that was accepted is lost.
+
+    Args:
+        backend: of a server that may be killed.
+        delay_of: how long the message of this number is held back, in seconds.
+    """
+    sender, *receivers = [await backend.connect() for _ in range(3)]
+    accepted: set[bytes] = set()
+    came: set[bytes] = set()
+    half_way, all_came = asyncio.Event(), asyncio.Event()
+    numbers = iter(range(1000))
+
+    async def send() -> None:
+        for number in numbers:
+            body = f"message {number}".encode()
+            while body not in accepted:
+                try:
+                    await sender.send(body, delay_s=delay_of(number))
+                    accepted.add(body)
+                except Unavailable:
+                    await asyncio.sleep(0.05)  # the server is not there yet: there is no signal to wait for
+            if len(accepted) > 300:
+                half_way.set()
+
+    async def receive(queue: Queue) -> None:
+        while True:
+            try:
+                message = await queue.receive()
+                came.add(message.body)
+                await queue.ack(message)
+            except Unavailable:
+                await asyncio.sleep(0.05)
+            if len(came) == 1000:
+                all_came.set()
+
+    sending = [asyncio.create_task(send()) for _ in range(20)]
+    receiving = [asyncio.create_task(receive(queue)) for queue in receivers]
+    try:
+        async with asyncio.timeout(2 * backend.patience_s):
+            await half_way.wait()
+            await backend.restart()
+            await asyncio.gather(*sending)
+            await all_came.wait()
+    finally:
+        await end([*sending, *receiving])
+    assert accepted == came
 
 
 def require(backend: QueueBackend, capability: str) -> None:
