@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from orderway.core.hints import LARGEST_BODY
 from orderway.core.order import Order
 from orderway.core.payment import Leg
 from orderway.errors import InvalidValue
@@ -38,7 +39,7 @@ LONGEST_DELAY_S = 864_000
 """Ten days: what every queue can hold a message back for."""
 
 
-LARGEST_MESSAGE = 65_536
+LARGEST_MESSAGE = LARGEST_BODY
 """In bytes."""
 _HEADER = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
