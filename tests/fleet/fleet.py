@@ -60,6 +60,7 @@ class HookLog:
         with self._path.open("rb") as file:
             file.seek(self._read_bytes)
             written = file.read()
+        written = written[: written.rfind(b"\n") + 1]  # what runs over the end of a page is seen half written
         self._read_bytes += len(written)
         for text in written.splitlines():
             line = json.loads(text)
@@ -120,9 +121,9 @@ class Worker:
         """It carries orders, as far as one can tell."""
         return self.is_ready.done() and not self.is_frozen and self.process.returncode is None
 
-    async def has_said(self, words: str) -> bool:
-        """Whether it has logged this."""
-        return words in self.said.read_text()
+    def count_said(self, words: str) -> int:
+        """How often it has logged this."""
+        return self.said.read_text().count(words)
 
 
 @dataclass
@@ -179,6 +180,15 @@ class Fleet:
     async def freeze(self, worker: Worker) -> None:
         """SIGSTOP, and SIGCONT only after others have declared it dead and taken its orders over."""
         worker.is_frozen = True
+        rebirths = worker.count_said(REBORN)
+
+        async def is_reborn() -> bool:
+            return worker.count_said(REBORN) > rebirths
+
+        async def has_joined() -> bool:
+            return bool(await self._incarnations_of(worker))
+
+        await until("a worker that was just taken for dead has joined again", has_joined)
         at_s = time.monotonic()
         worker.process.send_signal(signal.SIGSTOP)
         while _has_file_lock(worker.process.pid):
@@ -191,14 +201,16 @@ class Fleet:
         self.freezes.append(death)
         await until("a frozen worker is taken for dead", lambda: self._is_replaced(death))
         worker.process.send_signal(signal.SIGCONT)
-        await until("it finds itself taken for dead", lambda: worker.has_said(REBORN))
+        await until("it finds itself taken for dead", is_reborn)
         worker.is_frozen = False
 
     async def _death_of(self, worker: Worker, at_s: float) -> Death:
-        pid = worker.process.pid
+        incarnations = await self._incarnations_of(worker)
+        return Death(at_s, worker.process.pid, incarnations, frozenset(await self._held_by(incarnations)))
+
+    async def _incarnations_of(self, worker: Worker) -> frozenset[int]:
         rows = await self.fetch("SELECT incarnation, name FROM ow_workers")
-        incarnations = frozenset(row["incarnation"] for row in rows if row["name"].endswith(f":{pid}"))
-        return Death(at_s, pid, incarnations, frozenset(await self._held_by(incarnations)))
+        return frozenset(row["incarnation"] for row in rows if row["name"].endswith(f":{worker.process.pid}"))
 
     async def _held_by(self, incarnations: frozenset[int]) -> list[str]:
         if not incarnations:
