@@ -1,10 +1,13 @@
 """What an idle worker serves: ``orderway worker bench.idle_shop:app``. It counts what it asks of SQLite itself.
 
+``python -m bench.idle_shop`` makes the tables.
+
 The variables BENCH_URL and BENCH_TABLES say where, and BENCH_COUNT names the file that the count is kept in.
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import sqlite3
@@ -41,3 +44,13 @@ def count_statements(path: str) -> None:
 count_statements(os.environ["BENCH_COUNT"])
 app = App(os.environ["BENCH_URL"], shards=int(os.environ["BENCH_TABLES"]))
 app.register(Idle())
+
+
+async def main() -> None:
+    """Make the tables."""
+    async with app:
+        pass
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

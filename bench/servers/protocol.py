@@ -1,7 +1,8 @@
 """The original's protocol, at its best in Python: Redis INCR, INSERT, SET NX, UPDATE, Redis DEL; one commit each.
 
 A pool of sessions, each a connection to the database and one to Redis. An order keeps its session for all five steps:
-that is faster than taking a connection for each. redis-py's own connection with hiredis, without the client around it,
+that is faster than taking a connection for each. A session is handed to whoever has waited longest: where its own
+caller could take it again at once, as with asyncio's queue, a few callers would have all of them, and the others none. redis-py's own connection with hiredis, without the client around it,
 is the fastest of what is to be had: its client costs 20 us more a command, coredis takes twice as long.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -52,19 +54,28 @@ class _Session:
 @asynccontextmanager
 async def opened(place: Place) -> AsyncIterator[Carry]:
     """With ``place.pool`` sessions."""
-    free: asyncio.LifoQueue[_Session] = asyncio.LifoQueue()
+    free: list[_Session] = []
+    waiting: deque[asyncio.Future[_Session]] = deque()
     async with AsyncExitStack() as stack:
         for _ in range(place.pool):
             plain = await connect(place)
             stack.push_async_callback(plain.close)
             redis = await _redis(place.redis_url)
             stack.push_async_callback(redis.disconnect)
-            free.put_nowait(_Session(plain, redis))
+            free.append(_Session(plain, redis))
+        loop = asyncio.get_running_loop()
 
         async def carry(uid: str) -> None:
-            session = await free.get()
+            if free:
+                session = free.pop()
+            else:
+                waiting.append(loop.create_future())
+                session = await waiting[-1]
             await session.carry(uid)
-            free.put_nowait(session)
+            if waiting:
+                waiting.popleft().set_result(session)
+            else:
+                free.append(session)
 
         yield carry
 

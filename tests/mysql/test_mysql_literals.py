@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mysql_links import Connect, value_of
 
 from orderway.sql.dialects.mysql.link import MysqlLink
-from orderway.sql.dialects.mysql.literals import literal
+from orderway.sql.dialects.mysql.literals import literal, literals
 from orderway.sql.operations import Create, Record
 from orderway.sql.steps import Read, Refused
 from orderway.sql.writes import Writes
@@ -54,6 +54,15 @@ def test_no_text_ends_its_literal_early(text: str) -> None:
         assert "\\" not in quoted
         assert quoted[1:-1].replace("''", "") == text.replace("'", "")
         assert quoted[1:-1].count("'") == 2 * text.count("'")
+
+
+@given(st.lists(st.one_of(st.none(), st.booleans(), st.integers(), st.sampled_from(HOSTILE), st.text()), max_size=6))
+def test_a_row_of_literals_is_its_values_literals(row: list[Any]) -> None:
+    try:
+        one_by_one = ",".join(map(literal, row))
+    except Refused:  # an integer that no column holds, or a text that is none
+        return
+    assert literals(tuple(row)) == one_by_one
 
 
 @pytest.mark.parametrize("text", HOSTILE)

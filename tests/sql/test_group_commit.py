@@ -69,6 +69,24 @@ async def test_callers_that_are_ready_together_share_the_first_transaction() -> 
     assert await asyncio.gather(*futures) == [True] * 5
 
 
+async def test_what_some_ask_for_next_is_under_way_while_the_others_are_told() -> None:
+    manual = Manual()
+    group = GroupCommit(manual.begin, told_together=2)
+
+    async def ask_twice(number: int) -> bool:
+        return await group.submit(Beat(number)) and await group.submit(Beat(number + 10))
+
+    callers = [asyncio.create_task(ask_twice(number)) for number in range(5)]
+    await turns()
+    manual.commit()
+    await turns(8)
+    assert manual.batches == [[0, 1, 2, 3, 4], [10, 11]]
+    manual.commit()
+    assert manual.batches[2:] == [[12, 13, 14]]
+    manual.commit()
+    assert await asyncio.gather(*callers) == [True] * 5
+
+
 async def test_batches_have_a_largest_size() -> None:
     manual = Manual()
     group = GroupCommit(manual.begin, largest_batch=2)

@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -34,14 +35,25 @@ class GroupCommit:
         begin: runs a batch; never called again before the one before is over.
         largest_batch: at most this many operations a transaction.
         most_waiting: the bound.
+        told_together: so many callers are told their outcome in one turn of the loop. What those ask for next is
+            already on its way while the others are told: otherwise all would ask together, and database and callers
+            would wait for each other in turns. None for all of them, where both take the interpreter's lock anyway.
 
     Attributes:
         on_commit: told of each batch when it is over: how many operations, and in how many seconds.
     """
 
-    def __init__(self, begin: Begin, *, largest_batch: int = 1024, most_waiting: int = 8192) -> None:
+    def __init__(
+        self,
+        begin: Begin,
+        *,
+        largest_batch: int = 1024,
+        most_waiting: int = 8192,
+        told_together: int | None = None,
+    ) -> None:
         self._begin = begin
         self._largest_batch = largest_batch
+        self._told_together = told_together or largest_batch
         self._most_waiting = most_waiting
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
@@ -118,7 +130,12 @@ class GroupCommit:
             self._idle.set()
         if self.on_commit is not None:
             self.on_commit(len(batch), duration_s)
-        for operation in batch:
+        self._tell(batch, 0)
+
+    def _tell(self, batch: Batch, first: int) -> None:
+        """Give the callers from this one on their outcome, the rest of them in the next turns of the loop."""
+        behind = first + self._told_together
+        for operation in islice(batch, first, behind):
             future = operation.future
             if future.done():  # its caller was cancelled
                 continue
@@ -126,6 +143,8 @@ class GroupCommit:
                 future.set_result(operation.result)
             else:
                 future.set_exception(operation.error)
+        if behind < len(batch):
+            self._loop.call_soon(self._tell, batch, behind)
 
     def _refusal(self, operation: Operation[Any]) -> Exception:
         order_id = operation.order_id

@@ -12,6 +12,7 @@ from sqlalchemy.sql.selectable import CompoundSelect
 
 from orderway.core.order import Order
 from orderway.ports.store import Transaction
+from orderway.sql.lazily import Lazily
 from orderway.sql.operations import Claim, Operation
 from orderway.sql.shards import ShardMap
 from orderway.sql.tables import DatabaseTables, ShardTables, database_tables, shard_tables
@@ -30,9 +31,15 @@ class Tables:
     """
 
     def __init__(self, own: Sequence[int]) -> None:
-        self.metadata = MetaData()
-        self.common: DatabaseTables = database_tables(self.metadata)
-        self.shards: Mapping[int, ShardTables] = {shard: shard_tables(self.metadata, shard) for shard in own}
+        self._metadata = MetaData()
+        self.common: DatabaseTables = database_tables(self._metadata)
+        self.shards: Mapping[int, ShardTables] = Lazily(lambda shard: shard_tables(self._metadata, shard), own)
+
+    @property
+    def metadata(self) -> MetaData:
+        """All of them, made."""
+        list(self.shards.values())
+        return self._metadata
 
 
 class Database(Protocol):

@@ -16,6 +16,7 @@ from orderway.ports.limits import misfit_in_order
 from orderway.ports.statements import check_statement
 from orderway.ports.store import Change, Statement
 from orderway.sql.dialect import Dialect, OrderStatements
+from orderway.sql.lazily import Lazily
 from orderway.sql.operations import Claim, Create, Hint, Hold, Operation, Postpone, Record
 from orderway.sql.refusals import exists, not_found, refused_value, state_error
 from orderway.sql.rows import entry_row, insert_row, leg_row, orders_of, update_row
@@ -49,7 +50,7 @@ class OrderWrites:
     def __init__(self, dialect: Dialect, shards: ShardMap, own: Sequence[int]) -> None:
         self._dialect = dialect
         self._shards = shards
-        self._statements = {shard: dialect.orders(shard) for shard in own}
+        self._statements = Lazily(dialect.orders, own)
         self._only = self._statements[own[0]] if len(own) == 1 else None
 
     def create(self, operations: Sequence[Create]) -> Steps[None]:

@@ -9,6 +9,7 @@ from orderway.core.money import MAX_MINOR
 from orderway.errors import InsufficientBalance, InvalidValue, KeyReused, OrderwayError
 from orderway.ports.ledger import WALLET, Posting
 from orderway.sql.dialect import Dialect, PostingStatements
+from orderway.sql.lazily import Lazily
 from orderway.sql.operations import Post
 from orderway.sql.shards import ShardMap
 from orderway.sql.steps import Steps
@@ -24,7 +25,7 @@ class PostingWrites:
 
     def __init__(self, dialect: Dialect, shards: ShardMap, own: Sequence[int]) -> None:
         self._shards = shards
-        self._statements = {shard: dialect.postings(shard) for shard in own}
+        self._statements = Lazily(dialect.postings, own)
 
     def post(self, operations: Sequence[Post]) -> Steps[None]:
         """Apply postings in the order of their arrival.

@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 IDLE_S = 2
 """So long the writer may stand still within a transaction: less than it takes to be taken for dead."""
+TOLD_TOGETHER = 32
+"""Of a group commit's callers: enough to make the next one worth its trip, and done before the database is."""
 
 
 class NetworkDatabase:
@@ -169,7 +171,7 @@ class _Engine:
         self._lines = [database.line(stored.epoch, IDLE_S) for _ in range(3)]
         writer = Writer(self._lines[0], self.writes)
         readers = [Reader(line, self.writes.orders) for line in self._lines[1:]]
-        self.commits = GroupCommit(writer.begin, **database._bounds)
+        self.commits = GroupCommit(writer.begin, **database._bounds, told_together=TOLD_TOGETHER)
         self.commits.on_commit = database.on_commit
         self.gets, self.scans = (GroupCommit(reader.begin, **database._bounds) for reader in readers)
         self.transactions = Transactions(lambda: database.line(stored.epoch), self.writes, database._most_transactions)

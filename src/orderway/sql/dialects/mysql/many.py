@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import TypeVar
 
 from orderway.sql.dialect import Rows
-from orderway.sql.dialects.mysql.literals import literal
+from orderway.sql.dialects.mysql.literals import literal, literals
 from orderway.sql.steps import Steps, Write
 
 __all__ = ["chunks", "in_list", "insert", "insert_into"]
@@ -45,7 +45,7 @@ def insert_into(table: str, columns: Iterable[str]) -> str:
 def insert(beginning: str, rows: Rows, end: str = "") -> Steps[None]:
     """Insert rows, in the order of their first value; a key that is taken stops everything after it."""
     ordered = sorted(rows, key=itemgetter(0)) if len(rows) > 1 else rows
-    for chunk in chunks([f"({','.join(map(literal, row))})" for row in ordered], len):
+    for chunk in chunks([f"({literals(row)})" for row in ordered], len):
         yield Write(f"{beginning}{','.join(chunk)}{end}")
 
 

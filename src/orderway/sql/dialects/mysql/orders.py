@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from operator import itemgetter
 
 from orderway.sql.dialect import Row, Rows
-from orderway.sql.dialects.mysql.literals import literal
+from orderway.sql.dialects.mysql.literals import literal, literals
 from orderway.sql.dialects.mysql.many import chunks, in_list, insert, insert_into
 from orderway.sql.rows import ENTRY_COLUMNS, INSERT_COLUMNS, LEG_COLUMNS, ORDER_COLUMNS, UPDATE_COLUMNS
 from orderway.sql.steps import Read, Steps, Write, first_value
@@ -57,9 +57,10 @@ class OrderStatements:
 
     def record(self, orders: Rows, entries: Rows, legs: Rows) -> Steps[None]:
         """Update orders, append entries, write legs. The update locks, waits, and then goes by the newest version."""
-        for chunk in chunks(sorted(orders, key=itemgetter(0)), _width):
+        ordered = sorted(orders, key=itemgetter(0))
+        for chunk in chunks([(change, literals(change)) for change in ordered], _length):
             if len(chunk) == 1:
-                yield Write(_update_one(self._table, chunk[0]), expect=1)
+                yield Write(_update_one(self._table, chunk[0][0]), expect=1)
             else:
                 yield Write(_update_many(self._table, chunk), expect=len(chunk))
         yield from insert(self._insert_entries, entries)
@@ -138,9 +139,8 @@ class OrderStatements:
         return found
 
 
-def _width(change: Row) -> int:
-    """About how many characters: the texts that can be long, and what the others come to."""
-    return 400 + sum([len(value) for value in change if type(value) is str])
+def _length(change: tuple[Row, str]) -> int:
+    return len(change[1])
 
 
 def _update_one(table: str, change: Row) -> str:
@@ -153,18 +153,18 @@ def _update_one(table: str, change: Row) -> str:
     return f"UPDATE {table} SET {', '.join(fresh)} WHERE id = {literal(order_id)} AND version = {expected}{guarded}"
 
 
-def _update_many(table: str, changes: Sequence[Row]) -> str:
+def _update_many(table: str, changes: Sequence[tuple[Row, str]]) -> str:
     """Changes as a table of their own, joined to the orders.
 
     By UNION ALL, which both databases know. JSON_TABLE would be one literal, but MariaDB's cuts off what does not fit,
     without an error.
     """
-    first, *others = [[*map(literal, change)] for change in changes]
-    named = ", ".join([f"{value} AS {name}" for value, name in zip(first, _OF_A_CHANGE, strict=True)])
-    union = " UNION ALL ".join([f"SELECT {named}", *[f"SELECT {','.join(values)}" for values in others]])
+    (first, _), *others = changes
+    named = ", ".join([f"{value} AS {name}" for value, name in zip(map(literal, first), _OF_A_CHANGE, strict=True)])
+    union = " UNION ALL SELECT ".join([named, *[values for _, values in others]])
     fresh = ", ".join([f"o.{name} = v.{name}" for name in UPDATE_COLUMNS])
     return (
-        f"UPDATE ({union}) AS v STRAIGHT_JOIN {table} AS o FORCE INDEX (PRIMARY) ON o.id = v.id"
+        f"UPDATE (SELECT {union}) AS v STRAIGHT_JOIN {table} AS o FORCE INDEX (PRIMARY) ON o.id = v.id"
         " AND o.version = v.expected AND (v.guard IS NULL OR o.holder = v.guard)"
         f" SET {fresh}, o.holder = IF(v.keep, o.holder, v.new_holder)"
     )

@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import itemgetter
 
-from sqlalchemy import MetaData
-
 from orderway.sql.dialect import Rows
-from orderway.sql.dialects.postgresql.arrays import columns_of, types_of, unnest
+from orderway.sql.dialects.postgresql.arrays import SHARD, columns_of, types_of, unnest
 from orderway.sql.dialects.postgresql.fenced import Fenced, Part
 from orderway.sql.rows import ENTRY_COLUMNS, INSERT_COLUMNS, LEG_COLUMNS, ORDER_COLUMNS, UPDATE_COLUMNS
 from orderway.sql.steps import Read, Steps, Write, first_value
-from orderway.sql.tables import ShardTables, shard_tables
 
 __all__ = ["OrderStatements"]
 
@@ -35,10 +32,9 @@ class OrderStatements:
     """The statements over one shard's orders, legs and journal."""
 
     def __init__(self, shard: int) -> None:
-        tables = shard_tables(MetaData(), shard)
-        orders, legs, journal = tables.orders.name, tables.legs.name, tables.journal.name
-        self._create = [(_create(tables, with_legs),) for with_legs in (False, True)]
-        self._record = [(_record(tables, with_legs),) for with_legs in (False, True)]
+        orders, legs, journal = f"ow_orders_{shard}", f"ow_legs_{shard}", f"ow_journal_{shard}"
+        self._create = [(_create(shard, with_legs),) for with_legs in (False, True)]
+        self._record = [(_record(shard, with_legs),) for with_legs in (False, True)]
         columns = ", ".join([f"o.{name}" for name in ORDER_COLUMNS] + [f"l.{name}" for name in LEG_COLUMNS])
         # One statement, hence one snapshot: an order and its legs as of the same moment.
         self._orders = (
@@ -131,23 +127,23 @@ class OrderStatements:
         return first_value(Read(self._write_id, (order_id, version)))
 
 
-def _create(tables: ShardTables, with_legs: bool) -> Part:
+def _create(shard: int, with_legs: bool) -> Part:
     """Parameters: the columns of orders, entries and legs."""
-    types = types_of(tables.orders, INSERT_COLUMNS)
+    types = types_of(SHARD.orders, INSERT_COLUMNS)
     orders = (
-        f"o# AS (INSERT INTO {tables.orders.name} ({', '.join(INSERT_COLUMNS)})"
+        f"o# AS (INSERT INTO ow_orders_{shard} ({', '.join(INSERT_COLUMNS)})"
         f" SELECT v.* FROM whole, {unnest(1, types, INSERT_COLUMNS)} RETURNING 1)"
     )
-    further, width = _entries_and_legs(tables, 1 + len(types), with_legs)
+    further, width = _entries_and_legs(shard, 1 + len(types), with_legs)
     return Part((), "", (orders, *further), "(SELECT count(*) FROM o#)", len(types) + width)
 
 
-def _record(tables: ShardTables, with_legs: bool) -> Part:
+def _record(shard: int, with_legs: bool) -> Part:
     """Parameters: the columns of orders, entries and legs, then how many rows must match."""
     names = (*_RECORD, *(f"new_{name}" for name in UPDATE_COLUMNS))
-    types = (*_RECORD_TYPES, *types_of(tables.orders, UPDATE_COLUMNS))
+    types = (*_RECORD_TYPES, *types_of(SHARD.orders, UPDATE_COLUMNS))
     fresh = ", ".join(f"{name} = v.new_{name}" for name in UPDATE_COLUMNS)
-    orders = tables.orders.name
+    orders = f"ow_orders_{shard}"
     matches = "o.id = v.id AND o.version = v.expected AND (v.guard IS NULL OR o.holder = v.guard)"
     locks = (
         f"v# AS MATERIALIZED (SELECT * FROM {unnest(1, types, names)})",
@@ -158,25 +154,25 @@ def _record(tables: ShardTables, with_legs: bool) -> Part:
         f"u# AS (UPDATE {orders} AS o SET {fresh}, holder = CASE WHEN v.keeps THEN o.holder ELSE v.holder END"
         f" FROM whole, v# AS v WHERE {matches} RETURNING 1)"
     )
-    further, width = _entries_and_legs(tables, 1 + len(names), with_legs)
+    further, width = _entries_and_legs(shard, 1 + len(names), with_legs)
     width += len(names) + 1
     whole = f"(SELECT count(*) FROM locked#) = ${width}::bigint"
     return Part(locks, whole, (update, *further), "(SELECT count(*) FROM u#)", width)
 
 
-def _entries_and_legs(tables: ShardTables, first: int, with_legs: bool) -> tuple[tuple[str, ...], int]:
+def _entries_and_legs(shard: int, first: int, with_legs: bool) -> tuple[tuple[str, ...], int]:
     """Further writes, and the number of their parameters."""
     entries = (
-        f"j# AS (INSERT INTO {tables.journal.name} ({', '.join(ENTRY_COLUMNS)})"
-        f" SELECT e.* FROM whole, {unnest(first, types_of(tables.journal, ENTRY_COLUMNS), ENTRY_COLUMNS, 'e')})"
+        f"j# AS (INSERT INTO ow_journal_{shard} ({', '.join(ENTRY_COLUMNS)})"
+        f" SELECT e.* FROM whole, {unnest(first, types_of(SHARD.journal, ENTRY_COLUMNS), ENTRY_COLUMNS, 'e')})"
     )
     if not with_legs:
         return (entries,), len(ENTRY_COLUMNS)
     fresh = ", ".join(f"{name} = excluded.{name}" for name in LEG_COLUMNS if name not in _FIXED_IN_A_LEG)
     at = first + len(ENTRY_COLUMNS)
     legs = (
-        f"l# AS (INSERT INTO {tables.legs.name} ({', '.join(_LEGS)})"
-        f" SELECT g.* FROM whole, {unnest(at, types_of(tables.legs, _LEGS), _LEGS, 'g')}"
+        f"l# AS (INSERT INTO ow_legs_{shard} ({', '.join(_LEGS)})"
+        f" SELECT g.* FROM whole, {unnest(at, types_of(SHARD.legs, _LEGS), _LEGS, 'g')}"
         f" ON CONFLICT (order_id, number) DO UPDATE SET {fresh})"
     )
     return (entries, legs), len(ENTRY_COLUMNS) + len(_LEGS)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import MetaData
-
 from orderway.sql.dialect import Rows
-from orderway.sql.dialects.postgresql.arrays import columns_of, types_of, unnest
+from orderway.sql.dialects.postgresql.arrays import SHARD, columns_of, types_of, unnest
 from orderway.sql.steps import Read, Steps, Write, first_value
-from orderway.sql.tables import shard_tables
 
 __all__ = ["PostingStatements"]
 
@@ -25,8 +22,7 @@ class PostingStatements:
     """The statements over one shard's ledger."""
 
     def __init__(self, shard: int) -> None:
-        tables = shard_tables(MetaData(), shard)
-        accounts, postings = tables.accounts.name, tables.postings.name
+        accounts, postings = f"ow_accounts_{shard}", f"ow_postings_{shard}"
         self._keys = (
             f"SELECT p.uid, p.key, p.fingerprint FROM {unnest(1, ('text', 'text'), _KEY)}"
             f" JOIN {postings} AS p ON p.uid = v.uid AND p.key = v.key"
@@ -36,18 +32,18 @@ class PostingStatements:
             f" FROM {unnest(1, ('text', 'text'), _WALLET)} JOIN {accounts} AS a"
             " ON a.uid = v.uid AND a.currency = v.currency ORDER BY a.uid, a.currency FOR UPDATE OF a"
         )
-        account_types = types_of(tables.accounts, _ACCOUNT)
+        account_types = types_of(SHARD.accounts, _ACCOUNT)
         # Not "on conflict": a wallet that another transaction has made meanwhile must not be overwritten.
         self._new = f"INSERT INTO {accounts} ({', '.join(_ACCOUNT)}) SELECT * FROM {unnest(1, account_types, _ACCOUNT)}"
         self._changed = (
             f"UPDATE {accounts} AS a SET balance_minor = v.balance_minor, movements = v.movements"
             f" FROM {unnest(1, account_types, _ACCOUNT)} WHERE a.uid = v.uid AND a.currency = v.currency"
         )
-        posting_types, line_types = types_of(tables.postings, _POSTING), types_of(tables.lines, _LINE)
+        posting_types, line_types = types_of(SHARD.postings, _POSTING), types_of(SHARD.lines, _LINE)
         self._post = (
             f"WITH p AS (INSERT INTO {postings} ({', '.join(_POSTING)})"
             f" SELECT * FROM {unnest(1, posting_types, _POSTING)})"
-            f" INSERT INTO {tables.lines.name} ({', '.join(_LINE)})"
+            f" INSERT INTO ow_lines_{shard} ({', '.join(_LINE)})"
             f" SELECT * FROM {unnest(1 + len(_POSTING), line_types, _LINE)}"
         )
         self._write_id = f"SELECT write_id FROM {postings} WHERE uid = $1 AND key = $2"

@@ -26,11 +26,12 @@ class ManyRows:
         width: values a row.
     """
 
-    __slots__ = ("_statements",)
+    __slots__ = ("_made", "_sql", "_width")
 
     def __init__(self, sql: str, width: int) -> None:
-        row = f"({','.join('?' * width)})"
-        self._statements = [(size, sql.format(rows=",".join([row] * size))) for size in CHUNKS]
+        self._sql = sql
+        self._width = width
+        self._made: dict[int, str] = {}
 
     def write(self, rows: Rows) -> Steps[None]:
         """Run it for all rows, each of which must touch one row of the table."""
@@ -51,14 +52,20 @@ class ManyRows:
 
     def _chunks(self, rows: Rows) -> Iterator[tuple[int, str, list[Any]]]:
         start, left = 0, len(rows)
-        for size, sql in self._statements:
+        for size in CHUNKS:
             while left >= size:
+                sql = self._made.get(size) or self._make(size)
                 values: list[Any] = []
                 for row in rows[start : start + size]:
                     values += row
                 yield size, sql, values
                 start += size
                 left -= size
+
+    def _make(self, size: int) -> str:
+        row = f"({','.join('?' * self._width)})"
+        sql = self._made[size] = self._sql.format(rows=",".join([row] * size))
+        return sql
 
 
 class OrderStatements:
