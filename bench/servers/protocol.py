@@ -2,8 +2,9 @@
 
 A pool of sessions, each a connection to the database and one to Redis. An order keeps its session for all five steps:
 that is faster than taking a connection for each. A session is handed to whoever has waited longest: where its own
-caller could take it again at once, as with asyncio's queue, a few callers would have all of them, and the others none. redis-py's own connection with hiredis, without the client around it,
-is the fastest of what is to be had: its client costs 20 us more a command, coredis takes twice as long.
+caller could take it again at once, as with asyncio's queue, a few callers would have all of them, and the others none.
+redis-py's own connection with hiredis, without the client around it, is the fastest of what is to be had: its client
+costs 20 us more a command, coredis takes twice as long.
 """
 
 from __future__ import annotations
