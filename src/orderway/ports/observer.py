@@ -74,13 +74,14 @@ def observed(create: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Corouti
     """Have an App's observers stand around its ``create``, the one that came last outermost."""
 
     @functools.wraps(create)
-    async def around(*arguments: P.args, **named: P.kwargs) -> T:
+    def around(*arguments: P.args, **named: P.kwargs) -> Coroutine[Any, Any, T]:
         observers = cast(Any, arguments[0]).observers
+        if not observers:
+            return create(*arguments, **named)
         act = functools.partial(create, *arguments, **named)
-        if observers:
-            work = Work("create", "create", cast(int, arguments[1] if arguments[1:] else named.get("order_type")))
-            for observer in observers:
-                act = functools.partial(observer.around, work, act)
-        return await act()
+        work = Work("create", "create", cast(int, arguments[1] if arguments[1:] else named.get("order_type")))
+        for observer in observers:
+            act = functools.partial(observer.around, work, act)
+        return act()
 
     return around
