@@ -18,6 +18,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"Which server? {', '.join(servers)} are known.\n")
         return 2
     began_s = time.monotonic()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has ignored in what it starts with "&"
     try:
         with servers[arguments[0]]() as server:
             took_s = time.monotonic() - began_s
