@@ -49,7 +49,7 @@ async def bury(folder: Path, *letters: tuple[bytes, str]) -> None:
 
 async def receive(folder: Path) -> bytes:
     ports = await open_ports(f"sqlite:///{folder}/orders.db")
-    async with started_queue("store", ports) as queue, asyncio.timeout(10):
+    async with started_queue("store", ports) as queue, asyncio.timeout(60):
         message = await queue.receive()
         await queue.ack(message)
     await ports.close()

@@ -32,7 +32,7 @@ async def hold(session: Session) -> None:
 
 async def waiting(work: Coroutine[Any, Any, T], url: str) -> asyncio.Task[T]:
     """Work that waits for a lock, as the database itself says."""
-    async with open_session(url) as watcher, asyncio.timeout(10):
+    async with open_session(url) as watcher, asyncio.timeout(60):
         task = asyncio.create_task(work)
         while not await watcher.is_waited_for():
             assert not task.done(), "it did not wait"

@@ -51,5 +51,5 @@ async def other(database: NetworkDatabase, postgresql_url: str) -> AsyncIterator
     """Another client of the database, which knows nothing of Orderway."""
     connection = await asyncpg.connect(postgresql_url)
     yield connection
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await connection.close()

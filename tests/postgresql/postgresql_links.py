@@ -37,6 +37,6 @@ async def until_blocked_by(connection: Connection) -> None:
 
 async def until(connection: Connection, query: str) -> None:
     """Returns when the query's one value is true."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await connection.fetchval(query):
             continue

@@ -129,7 +129,7 @@ async def test_user_transaction_whose_commit_cannot_be_looked_up(open_file: Open
 
 
 async def use_a_transaction(opened: Opened) -> None:
-    async with asyncio.timeout(10), opened.store.transaction(make_id("u"), 10) as transaction:
+    async with asyncio.timeout(60), opened.store.transaction(make_id("u"), 10) as transaction:
         assert await transaction.fetch("SELECT 1") == [(1,)]
 
 
@@ -147,7 +147,7 @@ async def test_broken_connection_of_user_transactions_is_replaced(open_file: Ope
 
 async def test_connection_that_breaks_inside_a_user_transaction_is_replaced(open_file: Open, faults: Faults) -> None:
     opened = await open_file(factory=faults.connection)
-    async with asyncio.timeout(10), opened.store.transaction(make_id("u"), 10) as transaction:
+    async with asyncio.timeout(60), opened.store.transaction(make_id("u"), 10) as transaction:
         await transaction.fetch("SELECT 1")
         faults.opened[-1].close()
         for _ in range(2):
