@@ -140,7 +140,7 @@ DAMAGES = {
         "UPDATE ow_accounts_0 SET balance_minor = balance_minor + 5"
     ),
     "there is no order {paid}: money without its order": "DELETE FROM ow_orders_0 WHERE id = :paid",
-    "a row is damaged": "UPDATE ow_orders_0 SET stage = 'nowhere' WHERE id = :free",
+    "order {free} cannot be read": "UPDATE ow_orders_0 SET stage = 'nowhere' WHERE id = :free",
 }
 
 

@@ -13,7 +13,7 @@ from orderway.core.money import Money
 from orderway.core.order import Order
 from orderway.core.payment import GATEWAY
 from orderway.core.refunds import Allocation
-from orderway.errors import AmountMismatch, InvalidValue, OrderwayError, UsageError
+from orderway.errors import AmountMismatch, InvalidValue, OrderUnreadable, OrderwayError, UsageError
 from orderway.odd import Payment
 from orderway.operations import (
     accept_facts,
@@ -233,6 +233,8 @@ class Actions(Outside):
     async def each(self, query: Query, act: Act, *, dry_run: bool = True) -> AsyncIterator[Done]:
         """Do something to all orders that satisfy a query, one after the other; each has a result of its own.
 
+        Those that cannot be read keep nobody from the others.
+
         >>> act = lambda order_id: app.resume(order_id, actor="eve", reason="outage over")  # doctest: +SKIP
         >>> async for done in app.each(Query(stages=(Stage.STUCK,)), act, dry_run=False): ...  # doctest: +SKIP
 
@@ -240,16 +242,23 @@ class Actions(Outside):
             query: which orders; its ``limit`` is the size of a page.
             act: what is done, given an order id.
             dry_run: only list the orders.
+
+        Raises:
+            OrderUnreadable: after all others: at least one order could not be read.
         """
         self._ready()
         page_of = query
+        unreadable: list[OrderUnreadable] = []
         while True:
             page = await self.ports.store.list(page_of)
+            unreadable += page.unreadable
             for order in page.orders:
                 yield await self._done(order, act, dry_run=dry_run)
             if page.next is None:
-                return
+                break
             page_of = query.following(page.next)
+        if unreadable:
+            raise unreadable[0]
 
     # ---- inside ---------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ OrderwayError
 │   ├── AmountMismatch       the amount or currency paid is not the one asked
 │   ├── BadNotification      a notification could not be verified
 │   └── OutcomeUnknown       something was sent and no answer came; ask, never repeat
+├── OrderUnreadable          the stored order says something that this version does not know
 ├── DeliveryFailed           a buffered statement touched another number of rows than expected
 └── Unavailable              try again: a part of the system did not answer (nothing was done)
     ├── StaleOrder           the order changed since it was read
@@ -47,6 +48,7 @@ __all__ = [
     "NestedCall",
     "OrderExists",
     "OrderNotFound",
+    "OrderUnreadable",
     "OrderwayError",
     "OutcomeUnknown",
     "PaymentError",
@@ -171,6 +173,12 @@ class OutcomeUnknown(PaymentError):
     """A request was sent and no answer came: ask for its outcome, never send it under another key."""
 
     code = "outcome_unknown"
+
+
+class OrderUnreadable(OrderwayError):
+    """The stored order says something that this version does not know: a newer one wrote it, or somebody changed it."""
+
+    code = "order_unreadable"
 
 
 class DeliveryFailed(OrderwayError):

@@ -12,7 +12,7 @@ from orderway.core.journal import SYSTEM, Stamp
 from orderway.core.money import Money
 from orderway.core.order import Order
 from orderway.core.payment import GATEWAY
-from orderway.errors import InvalidValue, OrderNotFound
+from orderway.errors import InvalidValue, OrderNotFound, OrderUnreadable
 from orderway.odd import Payment, payment_facts
 from orderway.operations import dispute_facts, is_decided, plan_facts, refund_result_facts
 from orderway.orders import check_texts
@@ -72,7 +72,8 @@ class Outside:
             cause: what told us, for instance the notification's number.
 
         Returns:
-            The order; None if there is no such order: then the payment is parked, and recorded as soon as there is.
+            The order; None if there is none, or none that this version can read: then the payment is parked, and
+            recorded as soon as there is.
 
         Raises:
             InvalidValue: an empty reference, or an amount that is not above 0.
@@ -84,7 +85,7 @@ class Outside:
         payment = Payment(channel, amount, reference, key, uid)
         try:
             return await self._record_payment(order_id, payment, self.recorder.stamp(actor, cause=cause))
-        except (OrderNotFound, InvalidValue):
+        except (OrderNotFound, OrderUnreadable, InvalidValue):
             await self.parked.park(order_id, payment, cause)
             return None
 

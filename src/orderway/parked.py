@@ -8,7 +8,7 @@ from typing import Any
 
 from orderway.core.order import Order
 from orderway.core.text import fitting_reference, storable
-from orderway.errors import InvalidValue, OrderNotFound
+from orderway.errors import InvalidValue, OrderNotFound, OrderUnreadable
 from orderway.odd import Payment
 from orderway.ports.clock import Clock
 from orderway.ports.parking import ParkedPayment, Parking
@@ -72,7 +72,7 @@ class Parked:
         for parked in await self.parking.due(self._clock.now_us(), AT_ONCE):
             try:
                 await self.match_to(parked, parked.order_id, parked.cause)
-            except (OrderNotFound, InvalidValue):
+            except (OrderNotFound, OrderUnreadable, InvalidValue):
                 wait_us = min(1_000_000 << min(parked.tries, 20), LONGEST_WAIT_US)
                 await self.parking.postpone(parked.channel, parked.reference, self._clock.now_us() + wait_us)
             else:

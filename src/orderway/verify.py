@@ -110,11 +110,10 @@ async def verify(
     total = sum((await store.overview(now_us))["by_status"].values())
     after: str | None = None
     while True:
-        try:
-            page = await store.list(Query(after=after, limit=_PAGE))
-        except _UNREADABLE as error:
-            report.add(f"the orders after {after or 'the beginning'} cannot be read, a row is damaged: {error!r}")
-            return report
+        page = await store.list(Query(after=after, limit=_PAGE))
+        for unreadable in page.unreadable:
+            report.orders += 1
+            report.add(str(unreadable))
         for checked in await asyncio.gather(*(_check(store, ledger, order) for order in page.orders)):
             _take(report, checked)
             if checkpoint is not None:

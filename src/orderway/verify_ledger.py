@@ -14,7 +14,7 @@ from typing import Any
 
 from orderway.core.order import Order, Stage
 from orderway.core.payment import GATEWAY, Leg, LegState, Refund, RefundState
-from orderway.errors import InvalidValue, OrderNotFound
+from orderway.errors import InvalidValue, OrderNotFound, OrderUnreadable
 from orderway.ports.ledger import HELD, SALES, WALLET, Ledger, Posting
 from orderway.ports.store import Store
 
@@ -171,6 +171,8 @@ async def _stray(store: Store, ledger: Ledger, posting: Posting) -> str:
         order = await store.get(order_id)
     except (OrderNotFound, InvalidValue):
         return f"{what}, and there is no order {order_id}: money without its order"
+    except OrderUnreadable:
+        return ""  # that is said already
     if order.uid != posting.uid:
         return f"{what}, and order {order_id} belongs to {order.uid}"
     key = posting.key.removesuffix("-c")

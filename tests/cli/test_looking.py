@@ -119,7 +119,26 @@ def test_list_gives_pages_in_both_directions(shop: Any) -> None:
 
 def test_list_says_that_there_is_nothing(shop: Any) -> None:
     assert shop.run("list", "--uid", "nobody").stdout == "no orders\n"
-    assert shop.json("list", "--uid", "nobody") == {"orders": [], "next": None}
+    assert shop.json("list", "--uid", "nobody") == {"orders": [], "next": None, "unreadable": []}
+
+
+def test_an_order_that_cannot_be_read_is_named_beside_the_others(shop: Any) -> None:
+    whole = names(shop)
+    damaged = shop.ids["stuck"]
+    shop.sql("UPDATE ow_orders_0 SET stage = 'teleporting' WHERE id = ?", damaged)
+    listed = shop.json("list", "--limit", "1000")
+    assert len(listed["orders"]) == len(whole) - 1
+    assert [each["order_id"] for each in listed["unreadable"]] == [damaged]
+    for words in (["list", "--limit", "1000"], ["stuck"]):
+        told = shop.run(*words)
+        assert (told.exit_code, told.stderr.count(f"order {damaged} cannot be read")) == (0, 1)
+    shown = shop.run("show", damaged)
+    assert (shown.exit_code, shown.stdout) == (4, "")
+    assert f"error: order {damaged} cannot be read: 'teleporting' is unknown here" in shown.stderr
+    retried = shop.run(
+        "--app", "shop:make", "retry-now", "--all", "--status", "stuck", "--actor", "eve", "--reason", "x"
+    )
+    assert (retried.exit_code, f"order {damaged} cannot be read" in retried.stderr) == (4, True)
 
 
 def test_explain_tells_what_a_person_can_do(shop: Any) -> None:

@@ -14,6 +14,7 @@ from orderway.adapters import Ports, open_ports
 from orderway.sql.shards import ShardMap
 from orderway.testing.conformance import (
     PROCESSES,
+    ROWS,
     Backend,
     Connection,
     LedgerConformance,
@@ -32,7 +33,7 @@ PLACES = [(1, 1), (3, 2), *([(3, 1)] if os.environ.get("ORDERWAY_LONG") else [])
 class MariadbBackend:
     """Databases on one server; a connection is a whole set of adapters of its own, with its own writers."""
 
-    capabilities = frozenset({PROCESSES})
+    capabilities = frozenset({PROCESSES, ROWS})
 
     def __init__(self, server: MariadbDatabases, shards: int, databases: int) -> None:
         self.server = server

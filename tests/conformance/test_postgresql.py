@@ -13,6 +13,7 @@ from orderway.adapters import Ports, open_ports
 from orderway.sql.shards import ShardMap
 from orderway.testing.conformance import (
     PROCESSES,
+    ROWS,
     Backend,
     Connection,
     LedgerConformance,
@@ -31,7 +32,7 @@ PLACES = [(1, 1), (3, 2), *([(3, 1)] if os.environ.get("ORDERWAY_LONG") else [])
 class PostgresqlBackend:
     """One database, or several; a connection is a whole set of adapters of its own."""
 
-    capabilities = frozenset({PROCESSES})
+    capabilities = frozenset({PROCESSES, ROWS})
 
     def __init__(self, urls: Sequence[str], shards: int) -> None:
         self.url = urls

@@ -15,6 +15,7 @@ from orderway.adapters import Ports, open_ports
 from orderway.sql.shards import ShardMap
 from orderway.testing.conformance import (
     PROCESSES,
+    ROWS,
     Backend,
     Connection,
     LedgerConformance,
@@ -29,7 +30,7 @@ from orderway.testing.conformance import (
 class SqliteBackend:
     """One file, or several; a connection is a whole set of adapters of its own, with its own writer threads."""
 
-    capabilities = frozenset({PROCESSES})
+    capabilities = frozenset({PROCESSES, ROWS})
 
     def __init__(self, folder: Path, shards: int, databases: int) -> None:
         self.paths = [folder / f"orders-{number}.db" for number in range(databases)]

@@ -12,6 +12,7 @@ from orderway.errors import (
     KeyReused,
     OrderExists,
     OrderNotFound,
+    OrderUnreadable,
     OrderwayError,
     PaymentError,
     RefundExceedsPayment,
@@ -29,7 +30,7 @@ EXITS: dict[int, str] = {
     FINDINGS: "verify, migrate or doctor has found something wrong",
     USAGE: "the command line is wrong: an option, an order id, a file",
     NOT_FOUND: "there is no such order",
-    CONFIG: "the set-up is wrong: no database, not one of ours, a newer one, no App, a missing extra",
+    CONFIG: "the set-up is wrong: no database, not one of ours, a newer one or its order, no App, a missing extra",
     REFUSED: "refused: the order does not allow it, or the payment or delivery failed; of --all: by some orders",
     UNAVAILABLE: "the database or another part did not answer: try again",
     BUG: "a bug, with its traceback",
@@ -41,6 +42,7 @@ EXITS: dict[int, str] = {
 # The first class that fits decides, so the special ones come first.
 _BY_CLASS: tuple[tuple[type[OrderwayError], int], ...] = (
     (OrderNotFound, NOT_FOUND),
+    (OrderUnreadable, CONFIG),
     (IllegalTransition, REFUSED),
     (OrderExists, REFUSED),
     (KeyReused, REFUSED),

@@ -17,7 +17,7 @@ from orderway.cli.documents import entry_document, explanation_document, order_d
 from orderway.cli.money_tables import print_legs, print_refunds
 from orderway.cli.opening import Settings, reading, run, time_of
 from orderway.cli.options import Command, filtered, paged, query_of
-from orderway.cli.output import console, iso, money, print_json, safe, stage_text
+from orderway.cli.output import console, iso, money, print_json, print_problem, safe, stage_text
 from orderway.cli.tables import Table
 from orderway.cli.timeline import Moment, timeline
 from orderway.core.ids import check_order_id
@@ -75,9 +75,13 @@ def list_orders(settings: Settings, /, after: str | None, **conditions: Any) -> 
 
     page = run(work())
     if settings.json:
-        print_json({"orders": [order_document(order) for order in page.orders], "next": page.next})
+        unreadable = [{"order_id": error.order_id, "message": str(error)} for error in page.unreadable]
+        orders = [order_document(order) for order in page.orders]
+        print_json({"orders": orders, "next": page.next, "unreadable": unreadable})
     else:
         _print_page(page)
+        for error in page.unreadable:
+            print_problem(str(error))
 
 
 @click.command(cls=Command)
@@ -130,7 +134,7 @@ def _print_explanation(explained: Explanation) -> None:
 
 
 def _print_page(page: Page) -> None:
-    if not page.orders:
+    if not page.orders and not page.unreadable and page.next is None:
         console().print("no orders")
         return
     columns = ("id", "type", "user", "stage", "amount", "created", "due")

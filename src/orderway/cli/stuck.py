@@ -15,7 +15,7 @@ from orderway.app import App
 from orderway.cli.bulk import Action, carry_out, on_one_or_all
 from orderway.cli.opening import Settings, reading, run
 from orderway.cli.options import Command, signed
-from orderway.cli.output import console, iso, print_json
+from orderway.cli.output import console, iso, print_json, print_problem
 from orderway.cli.tables import Table
 from orderway.core.facts import Fact
 from orderway.core.order import Order, Status
@@ -65,6 +65,8 @@ def stuck(settings: Settings, why: str | None, order_type: int | None, limit: in
 async def _each(ports: Ports, query: Query) -> AsyncIterator[Order[Any]]:
     while True:
         page = await ports.store.list(query)
+        for error in page.unreadable:
+            print_problem(str(error))
         for order in page.orders:
             yield order
         if page.next is None:

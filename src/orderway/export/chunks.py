@@ -104,6 +104,8 @@ async def _export(
     written, header = 0, query.after is None
     while True:
         page = await store.list(query)
+        if page.unreadable:
+            raise page.unreadable[0]  # what is exported is whole, or it is not there
         documents = await records(page.orders)
         text = encode(form, columns, documents, header=header, guard=guard)
         await write(Chunk(text, len(documents), page.next))

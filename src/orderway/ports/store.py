@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from orderway.core.journal import Entry
 from orderway.core.order import Order, Stage, Status
+from orderway.errors import OrderUnreadable
 
 __all__ = ["Change", "Page", "Query", "Statement", "Store", "Transaction"]
 
@@ -90,10 +91,17 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of orders in the order of their ids, and the cursor of the next one (None: this is the last)."""
+    """A page of orders in the order of their ids, and the cursor of the next one (None: this is the last).
+
+    Args:
+        orders: those that can be read.
+        next: the cursor.
+        unreadable: for each order of this page that cannot be read, the error that ``get`` raises for it.
+    """
 
     orders: Sequence[Order[Any]]
     next: str | None
+    unreadable: Sequence[OrderUnreadable] = ()
 
 
 class Transaction(Protocol):
@@ -158,6 +166,7 @@ class Store(Protocol):
 
         Raises:
             OrderNotFound: there is none.
+            OrderUnreadable: its row says something that this version does not know.
         """
 
     async def entries(self, order_id: str) -> Sequence[Entry]:
@@ -168,7 +177,10 @@ class Store(Protocol):
         """
 
     async def list(self, query: Query) -> Page:
-        """Orders that satisfy the query, by id; stable: an order is neither shown twice nor left out between pages."""
+        """Orders that satisfy the query, by id; stable: an order is neither shown twice nor left out between pages.
+
+        One that cannot be read keeps nobody from the others: see ``Page``.
+        """
 
     async def hold(self, order_id: str, holder: int, due_at_us: int) -> Order[Any]:
         """Take hold of an unfinished order unless another living worker has it, and return it.
@@ -187,7 +199,8 @@ class Store(Protocol):
 
         Due means ``due_at_us <= now_us``, and held by nobody, by this worker, or by one that is not in the workers'
         table any more. The claimed orders get the new ``due_at_us``. Two claims never give out the same order
-        while its holder lives.
+        while its holder lives. One that cannot be read is let go, logged, and due again a minute later: it keeps
+        nobody from the others, and a newer version may be there by then that reads it.
         """
 
     async def postpone(

@@ -76,8 +76,8 @@ class Database(Protocol):
     def get(self, order_id: str) -> Awaitable[Order[Any]]:
         """Read an order, together with others that are asked for at the same time."""
 
-    async def due(self, claim: Claim) -> Sequence[tuple[int, str]]:
-        """``due_at_us`` and id of what this claim would find, in any order, perhaps too many; costs no write."""
+    async def due(self, claim: Claim) -> Sequence[tuple[int, str, int]]:
+        """``due_at_us``, id and shard of what this claim would find, in any order, perhaps too many; costs no write."""
 
     async def fetch(self, query: Query, **values: Any) -> Sequence[Sequence[Any]]:
         """Run a query, out of the way of ``get`` and of the writer; returns all rows.

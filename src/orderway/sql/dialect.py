@@ -52,7 +52,7 @@ class OrderStatements(Protocol):
         """
 
     def due(self, order_type: int, now_us: int, holder: int, limit: int) -> Read:
-        """``due_at_us`` and id of what this holder may claim of this type, the longest due first; locks nothing."""
+        """``due_at_us``, id, shard of what this holder may claim of this type, the longest due first; locks nothing."""
 
     def claim(self, order_type: int, now_us: int, holder: int, limit: int) -> Steps[Rows]:
         """As ``due``, inside a transaction: what others are just claiming may be passed over (SKIP LOCKED)."""

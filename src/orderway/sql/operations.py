@@ -14,6 +14,7 @@ from orderway.errors import OrderwayError
 from orderway.ports.ledger import Posting
 from orderway.ports.parking import ParkedPayment
 from orderway.ports.store import Change
+from orderway.sql.rows import Unreadable
 
 __all__ = [
     "Alter",
@@ -99,7 +100,7 @@ class Hold(Operation[Order[Any]]):
 class Claim(Operation[Sequence[Order[Any]]]):
     """Take hold of due orders; only in these shards, or in all (None)."""
 
-    __slots__ = ("due_at_us", "holder", "limit", "now_us", "shards", "types")
+    __slots__ = ("due_at_us", "holder", "limit", "now_us", "shards", "types", "unreadable")
 
     def __init__(
         self,
@@ -112,6 +113,8 @@ class Claim(Operation[Sequence[Order[Any]]]):
     ) -> None:
         super().__init__()
         self.shards = shards
+        self.unreadable: list[Unreadable] = []
+        """Those that were due and cannot be read."""
         self.types = types
         self.holder = holder
         self.now_us = now_us

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from orderway.core.order import Order
-from orderway.errors import DeliveryFailed, OrderwayError
+from orderway.errors import DeliveryFailed, InvalidValue, OrderwayError
 from orderway.ports.limits import misfit_in_order
 from orderway.ports.statements import check_statement
 from orderway.ports.store import Change, Statement
@@ -19,15 +19,17 @@ from orderway.sql.dialect import Dialect, OrderStatements
 from orderway.sql.lazily import Lazily
 from orderway.sql.operations import Claim, Create, Hint, Hold, Operation, Postpone, Record
 from orderway.sql.refusals import exists, not_found, refused_value, state_error
-from orderway.sql.rows import entry_row, insert_row, leg_row, orders_of, update_row
+from orderway.sql.rows import Unreadable, entry_row, insert_row, leg_row, orders_of, update_row
 from orderway.sql.shards import ShardMap
 from orderway.sql.steps import SETTLE, Mismatch, Own, Read, Refused, Steps, unless_refused
 
-__all__ = ["OrderWrites", "run_statement"]
+__all__ = ["OrderWrites", "run_statement", "settle"]
 
 T = TypeVar("T")
 UNITED = 50
 """So many shards share a query for what is due."""
+UNREADABLE_PAUSE_US = 60_000_000
+"""An order that cannot be read is due again after this: meanwhile a newer version may be there that reads it."""
 
 _LEAVES_LEGS_ALONE = frozenset(
     {
@@ -93,25 +95,57 @@ class OrderWrites:
             yield from statements.hold(rows)
             orders = orders_of((yield from statements.orders([row[0] for row in rows])))
             for operation in group:
-                if operation.order_id in orders:
-                    operation.result = orders[operation.order_id]
-                else:
-                    operation.error = not_found(operation.order_id)
+                settle(operation, orders.get(operation.order_id))
 
     def claim(self, operations: Sequence[Claim]) -> Steps[None]:
-        """Take hold of due orders, the longest due first over all shards."""
+        """Take hold of due orders, the longest due first over all shards; let go of those that cannot be read."""
         for operation in operations:
             due: list[tuple[Any, ...]] = []
             for shard in self._statements if operation.shards is None else operation.shards:
                 statements = self._statements[shard]
                 for order_type in dict.fromkeys(operation.types):
                     due += yield from statements.claim(order_type, operation.now_us, operation.holder, operation.limit)
-            ids = [order_id for _, order_id in sorted(due)[: operation.limit]]
-            for statements, group in self._by_shard([(order_id, order_id) for order_id in ids]):
-                yield from statements.hold([(order_id, operation.holder, operation.due_at_us) for order_id in group])
-            orders = yield from self.find_all(ids)
+            chosen = sorted(due)[: operation.limit]
+            orders: dict[str, Order[Any]] = {}
+            for shard in sorted({shard for _, _, shard in chosen}):
+                # By the shard that they were found in: what stands in an id need not be true.
+                ids = [order_id for _, order_id, of_shard in chosen if of_shard == shard]
+                orders |= yield from self._claim(operation, shard, ids)
             # Where rows are not locked before they are looked at, somebody may have been faster.
-            operation.result = [orders[order_id] for order_id in ids if orders[order_id].holder == operation.holder]
+            claimed = [orders[order_id] for _, order_id, _ in chosen if order_id in orders]
+            operation.result = [order for order in claimed if order.holder == operation.holder]
+
+    def _claim(self, operation: Claim, shard: int, ids: Sequence[str]) -> Steps[dict[str, Order[Any]]]:
+        statements, holder = self._statements[shard], operation.holder
+        yield from statements.hold([(order_id, holder, operation.due_at_us) for order_id in ids])
+        found = orders_of((yield from statements.orders(ids)))
+        readable, unreadable = {}, []
+        for order_id, stored in found.items():
+            order = self._placed(stored, shard)
+            if isinstance(order, Order):
+                readable[order_id] = order
+            else:
+                unreadable.append(order)
+        if unreadable:
+            operation.unreadable += unreadable
+            due_at_us = operation.now_us + UNREADABLE_PAUSE_US
+            yield from statements.postpone(
+                [(each.order_id, each.version, holder, due_at_us, each.attempts, each.why) for each in unreadable]
+            )
+        return readable
+
+    def _placed(self, order: Order[Any] | Unreadable, shard: int) -> Order[Any] | Unreadable:
+        """The order, unless it would not be found under its own id, and so could never be written."""
+        if isinstance(order, Unreadable):
+            return order
+        try:
+            belongs = self._shards.of_order(order.id)
+        except InvalidValue as error:
+            return Unreadable(order.id, order.version, order.attempts, str(error))
+        if belongs == shard:
+            return order
+        why = f"it stands in the tables of shard {shard}, and its id belongs to shard {belongs}"
+        return Unreadable(order.id, order.version, order.attempts, why)
 
     def postpone(self, operations: Sequence[Postpone]) -> Steps[None]:
         """Let go of orders that are still held."""
@@ -132,7 +166,7 @@ class OrderWrites:
                 operation.result = operation.order_id in hinted
 
     def due(self, claim: Claim, limit: int) -> list[Read]:
-        """The queries for what this claim may take, so many orders of each shard and type.
+        """The queries for what this claim may take, so many orders of each shard and type: see ``OrderStatements.due``.
 
         Each type and shard walks its index in order; many shards share a query, so that nothing to do costs little.
         """
@@ -145,9 +179,9 @@ class OrderWrites:
             for first in range(0, len(statements), UNITED)
         ]
 
-    def find_all(self, order_ids: Sequence[str]) -> Steps[dict[str, Order[Any]]]:
+    def find_all(self, order_ids: Sequence[str]) -> Steps[dict[str, Order[Any] | Unreadable]]:
         """Those of the orders that exist, by id."""
-        orders: dict[str, Order[Any]] = {}
+        orders: dict[str, Order[Any] | Unreadable] = {}
         for statements, group in self._by_shard([(order_id, order_id) for order_id in dict.fromkeys(order_ids)]):
             orders |= orders_of((yield from statements.orders(group)))
         return orders
@@ -158,7 +192,7 @@ class OrderWrites:
             return set()
         # Refused if one of them has an id that cannot even be asked for: it is found when each runs alone.
         asked = self.find_all([operation.order.id for operation in operations])
-        stored: dict[str, Order[Any]] = (yield from unless_refused(asked, None)) or {}
+        stored: dict[str, Order[Any] | Unreadable] = (yield from unless_refused(asked, None)) or {}
         refused: set[Operation[Any]] = set()
         for operation in operations:
             known = stored.get(operation.order.id)
@@ -240,8 +274,21 @@ def _refuse_twice(operations: Sequence[Record]) -> None:
         raise Mismatch("an order comes twice")
 
 
-def _explain_create(operation: Create, stored: Order[Any]) -> None:
-    if stored.fingerprint == operation.order.fingerprint:
+def settle(operation: Operation[Order[Any]], found: Order[Any] | Unreadable | None) -> None:
+    """Give whoever asked for an order what was found under its id."""
+    if isinstance(found, Order):
+        operation.result = found
+    elif found is not None:
+        operation.error = found.error
+    else:
+        assert operation.order_id is not None
+        operation.error = not_found(operation.order_id)
+
+
+def _explain_create(operation: Create, stored: Order[Any] | Unreadable) -> None:
+    if isinstance(stored, Unreadable):
+        operation.error = stored.error
+    elif stored.fingerprint == operation.order.fingerprint:
         operation.result = stored
     else:
         operation.error = exists(operation.order.id)

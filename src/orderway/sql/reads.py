@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orderway.sql.operations import Fetch, Get
-from orderway.sql.orders import OrderWrites
-from orderway.sql.refusals import not_found, refused_value
+from orderway.sql.orders import OrderWrites, settle
+from orderway.sql.refusals import refused_value
 from orderway.sql.steps import Read, Refused, Steps
 
 __all__ = ["fetch", "get_all"]
@@ -19,10 +19,7 @@ def get_all(orders: OrderWrites, gets: Sequence[Get]) -> Steps[None]:
         order = found.pop(operation.order_id, None)
         if order is None:  # none, or given to another caller: an order is never shared between two
             order = (yield from orders.find_all([operation.order_id])).get(operation.order_id)
-        if order is None:
-            operation.error = not_found(operation.order_id)
-        else:
-            operation.result = order
+        settle(operation, order)
 
 
 def fetch(operation: Fetch) -> Steps[None]:

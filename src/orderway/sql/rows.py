@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 from orderway.core.journal import Entry, compact_json
 from orderway.core.order import STATUS, Order, Stage, Status
 from orderway.core.payment import Leg, LegState, Refund, RefundState
+from orderway.errors import OrderUnreadable
 from orderway.ports.parking import ParkedPayment
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ORDER_COLUMNS",
     "PARKED_COLUMNS",
     "UPDATE_COLUMNS",
+    "Unreadable",
     "entry_of",
     "entry_row",
     "insert_row",
@@ -64,6 +66,30 @@ _LEG_STATE_OF = {state.value: state for state in LegState}
 _REFUND_STATE_OF = {state.value: state for state in RefundState}
 _REFUND_FIELDS = tuple(column.name for column in fields(Refund) if column.name != "state")
 _LEGS_AT = len(ORDER_COLUMNS)
+_VERSION_AT = ORDER_COLUMNS.index("version")
+_ATTEMPTS_AT = ORDER_COLUMNS.index("attempts")
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An order whose row, or one of its legs, says something that this version does not know.
+
+    It must harm nobody else: neither those that are read, claimed or listed together with it.
+    """
+
+    order_id: str
+    version: int
+    attempts: int
+    why: str
+
+    @property
+    def error(self) -> OrderUnreadable:
+        """What its caller is told."""
+        return OrderUnreadable(
+            f"order {self.order_id} cannot be read: {self.why}. A newer version of Orderway wrote it, or somebody"
+            " changed its row: upgrade this process, or see what `orderway verify` says of it",
+            order_id=self.order_id,
+        )
 
 
 def insert_row(order: Order[Any], slot: int) -> tuple[Any, ...]:
@@ -176,18 +202,23 @@ def parked_row(payment: ParkedPayment) -> tuple[Any, ...]:
     return astuple(payment)
 
 
-def orders_of(rows: Iterable[Sequence[Any]]) -> dict[str, Order[Any]]:
+def orders_of(rows: Iterable[Sequence[Any]]) -> dict[str, Order[Any] | Unreadable]:
     """The orders, by id and in their rows' order, from rows of ``ORDER_COLUMNS`` joined to ``LEG_COLUMNS``.
 
     An order with several legs comes as several rows, in the order of its legs; one without a leg has nulls there.
     """
-    orders: dict[str, Order[Any]] = {}
+    orders: dict[str, Order[Any] | Unreadable] = {}
     for row in rows:
-        order = orders.get(row[0])
-        if order is None:
-            order = orders[row[0]] = _order_of(row)
-        if row[_LEGS_AT] is not None:
-            order.legs = (*order.legs, _leg_of(row[_LEGS_AT:]))
+        try:
+            order = orders.get(row[0])
+            if order is None:
+                order = orders[row[0]] = _order_of(row)
+            if row[_LEGS_AT] is not None and isinstance(order, Order):
+                order.legs = (*order.legs, _leg_of(row[_LEGS_AT:]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            kind = type(error).__name__
+            why = f"{error} is unknown here" if isinstance(error, KeyError) else f"{kind}: {error}"
+            orders[row[0]] = Unreadable(row[0], row[_VERSION_AT], row[_ATTEMPTS_AT], why)
     return orders
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import logging
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import Select
@@ -21,12 +23,13 @@ from orderway.sql.cluster import Cluster
 from orderway.sql.database import Database
 from orderway.sql.listing import counts_select, money_select, page_select, page_shape, page_values
 from orderway.sql.operations import Claim, Create, Hint, Hold, Operation, Postpone, Record
-from orderway.sql.rows import entry_of, orders_of
+from orderway.sql.rows import Unreadable, entry_of, orders_of
 from orderway.sql.tables import ShardTables
 
 __all__ = ["SqlStore"]
 
 T = TypeVar("T")
+logger = logging.getLogger("orderway")
 MOST_PAGES = 1000
 """So many shapes of queries are remembered; each is compiled once."""
 
@@ -80,13 +83,17 @@ class SqlStore:
             places = [self._cluster.of_shard(self._cluster.shards.of_uid(query.uid))]
         values = page_values(query)
         pages = await asyncio.gather(*(self._page(place, query, values) for place in places))
-        found = sorted((order for page in pages for order in page), key=lambda each: each.id, reverse=query.descending)
+        found = sorted((each for page in pages for each in page), key=itemgetter(0), reverse=query.descending)
         page = found[: query.limit]
-        return Page(page, page[-1].id if len(found) > query.limit else None)
+        return Page(
+            [order for _, order in page if isinstance(order, Order)],
+            page[-1][0] if len(found) > query.limit else None,
+            tuple(order.error for _, order in page if isinstance(order, Unreadable)),
+        )
 
     async def _page(
         self, place: tuple[Database, int, ShardTables], query: Query, values: dict[str, Any]
-    ) -> Iterable[Order[Any]]:
+    ) -> Iterable[tuple[str, Order[Any] | Unreadable]]:
         database, shard, tables = place
         shape = (shard, page_shape(query))
         select = self._pages.get(shape)
@@ -94,7 +101,7 @@ class SqlStore:
             if len(self._pages) >= MOST_PAGES:
                 self._pages.clear()
             select = self._pages[shape] = page_select(tables, query)
-        return orders_of(await database.fetch(select, **values)).values()
+        return orders_of(await database.fetch(select, **values)).items()
 
     async def hold(self, order_id: str, holder: int, due_at_us: int) -> Order[Any]:
         """Take hold of an unfinished order unless another living worker has it, and return it."""
@@ -117,11 +124,13 @@ class SqlStore:
         # From one database, the first of each shard only: they say which shards to look at.
         due = heapq.nsmallest(limit, ((*row, number) for number, rows in seen.items() for row in rows))
         claims: dict[int, Claim] = {}
-        for number in sorted({number for _, _, number in due}):
-            ids = [order_id for _, order_id, of_database in due if of_database == number]
-            shards = sorted({self._cluster.shards.of_order(order_id) for order_id in ids})
-            claims[number] = Claim(types, holder, now_us, due_at_us, limit if is_one else len(ids), shards)
+        for number in sorted({number for *_, number in due}):
+            shards = [shard for _, _, shard, of_database in due if of_database == number]
+            most = limit if is_one else len(shards)
+            claims[number] = Claim(types, holder, now_us, due_at_us, most, sorted(set(shards)))
         claimed = await self._cluster.ask(lambda number: _write(databases[number], claims[number]), claims)
+        for unreadable in [each for claim in claims.values() for each in claim.unreadable]:
+            logger.error("%s", unreadable.error, extra={"order_id": unreadable.order_id})
         orders = [order for each in claimed.values() for order in each]
         return orders if len(claims) < 2 else _longest_due_first(orders, due)
 
@@ -181,7 +190,7 @@ async def _write(database: Database, operation: Operation[T]) -> T:
     return await database.write(operation)
 
 
-def _longest_due_first(orders: Iterable[Order[Any]], due: Sequence[tuple[int, str, int]]) -> list[Order[Any]]:
+def _longest_due_first(orders: Iterable[Order[Any]], due: Sequence[tuple[int, str, int, int]]) -> list[Order[Any]]:
     """In the order in which they were seen to be due; what was not seen then comes last."""
-    place = {order_id: at for at, (_, order_id, _) in enumerate(due)}
+    place = {order_id: at for at, (_, order_id, *_) in enumerate(due)}
     return sorted(orders, key=lambda order: place.get(order.id, len(place)))

@@ -44,11 +44,12 @@ _SUITES = (
     "refunds",
     "sequence",
     "transactions",
+    "unreadable",
     "workers",
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{suite}" for suite in _SUITES))  # before they are imported
 
-from orderway.testing.conformance.backend import PROCESSES, Backend, Connection  # noqa: E402
+from orderway.testing.conformance.backend import PROCESSES, ROWS, Backend, Connection  # noqa: E402
 from orderway.testing.conformance.channel import ChannelConformance  # noqa: E402
 from orderway.testing.conformance.ledger import LedgerConformance  # noqa: E402
 from orderway.testing.conformance.lock import LockBackend, LockConformance  # noqa: E402
@@ -62,6 +63,7 @@ from orderway.testing.conformance.workers import WorkersConformance  # noqa: E40
 
 __all__ = [
     "PROCESSES",
+    "ROWS",
     "Backend",
     "ChannelConformance",
     "Connection",

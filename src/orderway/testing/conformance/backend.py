@@ -15,10 +15,12 @@ from orderway.ports.sequence import Sequence as SequencePort
 from orderway.ports.store import Store
 from orderway.ports.workers import Workers
 
-__all__ = ["PROCESSES", "Backend", "Connection", "require"]
+__all__ = ["PROCESSES", "ROWS", "Backend", "Connection", "require"]
 
 PROCESSES = "processes"
 """Capability: other processes can open the same database by its URL."""
+ROWS = "rows"
+"""Capability: its orders are rows of tables, which SQL can change behind the store's back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from orderway.testing.conformance.races import RaceConformance
 from orderway.testing.conformance.recording import RecordConformance
 from orderway.testing.conformance.refunds import RefundConformance
 from orderway.testing.conformance.transactions import TransactionConformance
+from orderway.testing.conformance.unreadable import UnreadableConformance
 
 __all__ = ["StoreConformance"]
 
@@ -21,5 +22,6 @@ class StoreConformance(
     TransactionConformance,
     RaceConformance,
     RefundConformance,
+    UnreadableConformance,
 ):
     """The contract of :class:`orderway.ports.store.Store`."""

@@ -45,8 +45,9 @@ class OrderStatements:
         self._lock = f"SELECT {{}} FROM {orders} FORCE INDEX (PRIMARY) WHERE id IN {{}} ORDER BY id FOR UPDATE"
         self._select_write_id = f"SELECT write_id FROM {journal} WHERE order_id = %s AND version = %s"
         self._select_due = (
-            f"SELECT due_at_us, id FROM {orders} FORCE INDEX ({orders}_due) WHERE type = %s AND due_at_us <= %s"
-            f" AND (holder IS NULL OR holder = %s OR holder NOT IN ({_ALIVE})) ORDER BY due_at_us LIMIT %s"
+            f"SELECT due_at_us, id, {shard} AS shard FROM {orders} FORCE INDEX ({orders}_due)"
+            f" WHERE type = %s AND due_at_us <= %s AND (holder IS NULL OR holder = %s OR holder NOT IN ({_ALIVE}))"
+            " ORDER BY due_at_us LIMIT %s"
         )
 
     def create(self, orders: Rows, entries: Rows, legs: Rows) -> Steps[None]:

@@ -49,8 +49,8 @@ class OrderStatements:
             f" WHERE o.id = v.id AND {_IS_DUE_SOMETIME} AND {_FREE.format('v.holder')}"
         )
         self._due = (
-            f"SELECT o.due_at_us, o.id FROM {orders} AS o WHERE o.type = $1 AND o.due_at_us <= $2"
-            f" AND {_FREE.format('$3')} ORDER BY o.due_at_us LIMIT $4"
+            f"SELECT o.due_at_us, o.id, {shard} AS shard FROM {orders} AS o"
+            f" WHERE o.type = $1 AND o.due_at_us <= $2 AND {_FREE.format('$3')} ORDER BY o.due_at_us LIMIT $4"
         )
         postponed = ("id", "version", "holder", "due_at_us", "attempts", "last_error")
         types = ("text", "bigint", "bigint", "bigint", "integer", "text")

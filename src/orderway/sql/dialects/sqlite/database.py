@@ -126,12 +126,12 @@ class SqliteDatabase:
         engine.stored.shards.of_order(order_id)  # refuses what is no order id, before others share its fate
         return engine.gets.submit(Get(order_id))
 
-    async def due(self, claim: Claim) -> Sequence[tuple[int, str]]:
-        """``due_at_us`` and id of what this claim would find, in any order, perhaps too many; costs no write."""
+    async def due(self, claim: Claim) -> Sequence[tuple[int, str, int]]:
+        """``due_at_us``, id and shard of what this claim would find, in any order, perhaps too many; costs no write."""
         engine = self._open()
         queries = engine.writes.orders.due(claim, claim.limit)
         found = await asyncio.gather(*(engine.gets.submit(Fetch(each.sql, each.values)) for each in queries))
-        return [(due_at_us, order_id) for rows in found for due_at_us, order_id in rows]
+        return [(due_at_us, order_id, shard) for rows in found for due_at_us, order_id, shard in rows]
 
     async def fetch(self, query: Query, **values: Any) -> Sequence[Sequence[Any]]:
         """Run a query, out of the way of ``get`` and of the writer; returns all rows."""

@@ -91,8 +91,8 @@ class OrderStatements:
         )
         self._select_write_id = f"SELECT write_id FROM {journal} WHERE order_id = ? AND version = ?"
         self._select_due = (
-            f"SELECT o.due_at_us, o.id FROM {orders} AS o WHERE o.type = ? AND o.due_at_us <= ?"
-            f" AND {_FREE.format('?')} ORDER BY o.due_at_us LIMIT ?"
+            f"SELECT o.due_at_us, o.id, {shard} AS shard FROM {orders} AS o"
+            f" WHERE o.type = ? AND o.due_at_us <= ? AND {_FREE.format('?')} ORDER BY o.due_at_us LIMIT ?"
         )
         self._postpone_order = (
             f"UPDATE {orders} SET holder = NULL, due_at_us = ?, attempts = ?, last_error = ?"
