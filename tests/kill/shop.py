@@ -169,6 +169,15 @@ async def all_ended(orders: OrderDatabase, clock: SystemClock) -> None:
         await clock.wait(never, 0.02)
 
 
+async def heart_has_beaten(orders: OrderDatabase, clock: SystemClock) -> None:
+    """Wait for two heartbeats: where nothing else is done any more, the second is a trip of its own."""
+    never = asyncio.Event()
+    count = "SELECT sum(beats) AS beats FROM ow_workers"
+    began = (await orders.fetch(count))[0]["beats"]
+    while (await orders.fetch(count))[0]["beats"] < began + 2:
+        await clock.wait(never, 0.02)
+
+
 def open_ports(url: str, points: KillPoints) -> Ports:
     """Ports whose every statement passes points; not started yet."""
     if url.startswith("sqlite:"):
@@ -212,6 +221,7 @@ async def main(arguments: argparse.Namespace) -> None:
                 await app.wallet.top_up(top_up["uid"], money, key=top_up["key"])
             await asyncio.gather(*(sell(app, entry, clock) for entry in MANIFEST["orders"]))
             await all_ended(orders, clock)
+            await heart_has_beaten(orders, clock)
             stop.set()
             await bell
     bank.disconnect()
