@@ -24,6 +24,8 @@ from orderway.testing.conformance.builders import NOW_US, make_order, make_posti
 
 ORDERS, POSTINGS = MARIADB.orders(0), MARIADB.postings(0)
 CHANGE = ("id", 1, 1, False, 1, *[1] * len(UPDATE_COLUMNS))
+LIKE_IT = ("other", *CHANGE[1:])
+UNLIKE_IT = ("other", 2, None, True, None, *[2] * len(UPDATE_COLUMNS))
 Plan = dict[str, tuple[str | None, int]]
 
 
@@ -59,7 +61,8 @@ def steps_of(steps: Generator[Step, Any, Any]) -> list[Step]:
     ("step", "indexes"),
     [
         (steps_of(ORDERS.record([CHANGE], [], []))[0], {"ow_orders_0": "PRIMARY"}),
-        (steps_of(ORDERS.record([CHANGE, CHANGE], [], []))[0], {"o": "PRIMARY"}),
+        (steps_of(ORDERS.record([CHANGE, LIKE_IT], [], []))[0], {"o": "PRIMARY"}),
+        (steps_of(ORDERS.record([CHANGE, UNLIKE_IT], [], []))[0], {"o": "PRIMARY"}),
         (steps_of(ORDERS.orders(["a", "b"]))[0], {"o": "PRIMARY", "l": "PRIMARY"}),
         (steps_of(ORDERS.states(["a", "b"]))[0], {"ow_orders_0": "PRIMARY"}),
         (steps_of(ORDERS.hold([("a", 1, 1), ("b", 1, 1)]))[0], {"ow_orders_0": "PRIMARY"}),

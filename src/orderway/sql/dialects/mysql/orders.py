@@ -58,12 +58,12 @@ class OrderStatements:
 
     def record(self, orders: Rows, entries: Rows, legs: Rows) -> Steps[None]:
         """Update orders, append entries, write legs. The update locks, waits, and then goes by the newest version."""
-        ordered = sorted(orders, key=itemgetter(0))
-        for chunk in chunks([(change, literals(change)) for change in ordered], _length):
-            if len(chunk) == 1:
-                yield Write(_update_one(self._table, chunk[0][0]), expect=1)
-            else:
-                yield Write(_update_many(self._table, chunk), expect=len(chunk))
+        if len(orders) == 1:
+            yield Write(_update_one(self._table, orders[0]), expect=1)
+        else:
+            said, named, changes = _apart(sorted(orders, key=itemgetter(0)))
+            for chunk in chunks([(change, literals(change)) for change in changes], _length):
+                yield Write(_update_many(self._table, said, named, chunk), expect=len(chunk))
         yield from insert(self._insert_entries, entries)
         yield from insert(self._insert_legs, legs, self._or_update_legs)
 
@@ -154,18 +154,36 @@ def _update_one(table: str, change: Row) -> str:
     return f"UPDATE {table} SET {', '.join(fresh)} WHERE id = {literal(order_id)} AND version = {expected}{guarded}"
 
 
-def _update_many(table: str, changes: Sequence[tuple[Row, str]]) -> str:
-    """Changes as a table of their own, joined to the orders.
+def _apart(changes: Sequence[Row]) -> tuple[dict[str, str], list[str], list[Row]]:
+    """Say once what is the same in all changes, as most of what ends an order is: two thirds of the values.
+
+    Returns:
+        For each column how it is said: its literal, or by its name; the columns that differ; their values by change.
+    """
+    said: dict[str, str] = {}
+    differ, columns = [], []
+    for name, column in zip(_OF_A_CHANGE, zip(*changes, strict=True), strict=True):
+        if name != "id" and column.count(column[0]) == len(column):
+            said[name] = literal(column[0])
+        else:
+            said[name] = f"v.{name}"
+            differ.append(name)
+            columns.append(column)
+    return said, differ, list(zip(*columns, strict=True))
+
+
+def _update_many(table: str, said: dict[str, str], differ: Sequence[str], changes: Sequence[tuple[Row, str]]) -> str:
+    """Changes as a table of their own, joined to the orders; see ``_apart``.
 
     By UNION ALL, which both databases know. JSON_TABLE would be one literal, but MariaDB's cuts off what does not fit,
     without an error.
     """
     (first, _), *others = changes
-    named = ", ".join([f"{value} AS {name}" for value, name in zip(map(literal, first), _OF_A_CHANGE, strict=True)])
+    named = ", ".join([f"{value} AS {name}" for value, name in zip(map(literal, first), differ, strict=True)])
     union = " UNION ALL SELECT ".join([named, *[values for _, values in others]])
-    fresh = ", ".join([f"o.{name} = v.{name}" for name in UPDATE_COLUMNS])
+    fresh = ", ".join([f"o.{name} = {said[name]}" for name in UPDATE_COLUMNS])
     return (
         f"UPDATE (SELECT {union}) AS v STRAIGHT_JOIN {table} AS o FORCE INDEX (PRIMARY) ON o.id = v.id"
-        " AND o.version = v.expected AND (v.guard IS NULL OR o.holder = v.guard)"
-        f" SET {fresh}, o.holder = IF(v.keep, o.holder, v.new_holder)"
+        f" AND o.version = {said['expected']} AND ({said['guard']} IS NULL OR o.holder = {said['guard']})"
+        f" SET {fresh}, o.holder = IF({said['keep']}, o.holder, {said['new_holder']})"
     )
