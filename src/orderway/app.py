@@ -114,14 +114,8 @@ class App(Actions, Looking):
         self.urls = () if isinstance(url, Ports) else (url,) if isinstance(url, str) else tuple(url)
         self.ports = url if isinstance(url, Ports) else ports_for(self.urls, shards=shards)
         self.businesses: dict[int, Business[Any]] = {}
-        self.channels: dict[str, Channel] = {
-            name: WalletChannel(self.ports.ledger, self.clock, name=name) for name in wallets
-        }
-        for channel in channels:
-            check_channel(channel)
-            if channel.name in self.channels or channel.name == GATEWAY:
-                raise ConfigError(f"two channels are called {channel.name!r}; each needs a name of its own")
-            self.channels[channel.name] = channel
+        own = [WalletChannel(self.ports.ledger, self.clock, name=name) for name in wallets]
+        self.channels = _by_name(own, channels)
         self.entropy = entropy = entropy or Entropy()
         self.lease_us = int(dead_after_s * 1_000_000)
         self.recorder = Recorder(self.ports.store, self.businesses, self.clock, entropy, self.lease_us)
@@ -458,6 +452,16 @@ class App(Actions, Looking):
         except Unavailable as error:  # the money is posted: whoever topped up must not be told otherwise
             logger.warning("orders that waited for a top-up are looked at on their schedule only: %s", error)
         self.sweeper.wake()
+
+
+def _by_name(wallets: Iterable[Channel], channels: Iterable[Channel]) -> dict[str, Channel]:
+    by_name = {wallet.name: wallet for wallet in wallets}
+    for channel in channels:
+        check_channel(channel)
+        if channel.name in by_name or channel.name == GATEWAY:
+            raise ConfigError(f"two channels are called {channel.name!r}; each needs a name of its own")
+        by_name[channel.name] = channel
+    return by_name
 
 
 def _redis_parts(redis: str | Redis) -> RedisParts:

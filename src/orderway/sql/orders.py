@@ -100,6 +100,7 @@ class OrderWrites:
     def claim(self, operations: Sequence[Claim]) -> Steps[None]:
         """Take hold of due orders, the longest due first over all shards; let go of those that cannot be read."""
         for operation in operations:
+            operation.unreadable = []  # a transaction that met another one is run again
             due: list[tuple[Any, ...]] = []
             for shard in self._statements if operation.shards is None else operation.shards:
                 statements = self._statements[shard]

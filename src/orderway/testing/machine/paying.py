@@ -127,9 +127,9 @@ class Paying(Machine):
 
     # ---- disputes -------------------------------------------------------------------------------------------------
 
-    @rule(choice=CHOICE, minor=st.sampled_from([None, 1, 100]), is_told=st.booleans())
+    @rule(choice=CHOICE, minor=st.sampled_from([None, 1, 100]))
     @counted
-    def payer_disputes(self, choice: int, minor: int | None, is_told: bool) -> None:
+    def payer_disputes(self, choice: int, minor: int | None) -> None:
         """A payment that was not disputed yet: a channel takes one dispute of each."""
         for channel in self.world.channels:
             taken = [took for took in channel.taken() if not self._is_disputed(took)]
@@ -139,8 +139,6 @@ class Paying(Machine):
                 self.world.stirred = True
                 with contextlib.suppress(InvalidValue):  # all of it went back
                     channel.dispute(took.reference, minor)
-        if is_told:
-            self._deliver_notifications(1)
 
     @precondition(lambda self: self.begun is not None and self.disputes)
     @rule(choice=CHOICE, decision=st.sampled_from(["won", "lost"]))
