@@ -93,7 +93,7 @@ class Outside:
         """Take a channel's notification: verify it, then record what it tells of: a payment, a refund, a dispute.
 
         Returns:
-            The order; None if a payment was parked, because there is no such order.
+            The order; None if a payment was parked: see ``record_payment``.
 
         Raises:
             BadNotification: it is not signed by the channel; nothing in it is believed.

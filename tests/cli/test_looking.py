@@ -139,6 +139,7 @@ def test_an_order_that_cannot_be_read_is_named_beside_the_others(shop: Any) -> N
         "--app", "shop:make", "retry-now", "--all", "--status", "stuck", "--actor", "eve", "--reason", "x"
     )
     assert (retried.exit_code, f"order {damaged} cannot be read" in retried.stderr) == (4, True)
+    assert "dry run" in retried.stdout, "what became of the others is summed up all the same"
 
 
 def test_explain_tells_what_a_person_can_do(shop: Any) -> None:

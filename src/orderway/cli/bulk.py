@@ -20,7 +20,7 @@ from orderway.cli.output import console, print_json, safe, stage_text
 from orderway.core.facts import Fact
 from orderway.core.ids import check_order_id
 from orderway.core.order import Order
-from orderway.errors import OrderwayError
+from orderway.errors import OrderUnreadable, OrderwayError
 from orderway.explain import Explanation
 
 __all__ = ["Action", "carry_out", "on_one_or_all"]
@@ -83,7 +83,12 @@ def carry_out(
     if order_id is not None:
         print_order(settings, run(_one(settings, action, order_id)))
         return 0
-    counts = run(_all(settings, action, chosen, yes))
+    counts: Counter[str] = Counter()
+    try:
+        run(_all(settings, action, chosen, yes, counts))
+    except OrderUnreadable:  # it comes after all the others, and they are told of
+        _print_summary(settings, action, counts, yes)
+        raise
     _print_summary(settings, action, counts, yes)
     return REFUSED if yes and counts["refused"] else 0
 
@@ -95,16 +100,14 @@ async def _one(settings: Settings, action: Action, order_id: str) -> Explanation
         return await explained(app, order_id)
 
 
-async def _all(settings: Settings, action: Action, conditions: dict[str, Any], yes: bool) -> Counter[str]:
-    """One result after the other, each printed as soon as it is there."""
-    counts: Counter[str] = Counter()
+async def _all(settings: Settings, action: Action, conditions: dict[str, Any], yes: bool, counts: Counter[str]) -> None:
+    """One result after the other, each counted, and printed as soon as it is there."""
     query = query_of(limit=_PAGE, **conditions)
     async with running(settings) as app:
         async for done in app.each(query, lambda order_id: action.act(app, order_id), dry_run=not yes):
             result = _done(action, done) if yes else _rehearsed(app, action, done.order)
             counts[result.verdict] += 1
             _print_result(settings, result)
-    return counts
 
 
 def _done(action: Action, done: Done) -> _Result:

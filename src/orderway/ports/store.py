@@ -148,6 +148,7 @@ class Store(Protocol):
 
         Raises:
             OrderExists: the id is taken by an order of another fingerprint.
+            OrderUnreadable: the id is taken by an order that cannot be read.
             InvalidValue: a value does not fit its column; only this operation fails.
         """
 
@@ -190,6 +191,7 @@ class Store(Protocol):
 
         Raises:
             OrderNotFound: there is none.
+            OrderUnreadable: its row says something that this version does not know.
         """
 
     async def claim(
