@@ -21,6 +21,8 @@ __all__ = ["kind_of", "tell", "tell_bug"]
 
 logger = logging.getLogger("orderway")
 
+_TOLD = {DisputeOpened, Refunded, RefundStuck, Stuck, UnexpectedPayment}
+
 
 def tell(order: Order[Any], facts: Sequence[Fact]) -> None:
     """Say what was recorded for an order, if it matters: money that goes back, or somebody who must see to it.
@@ -29,6 +31,8 @@ def tell(order: Order[Any], facts: Sequence[Fact]) -> None:
         order: as it was before.
         facts: as they were written.
     """
+    if _TOLD.isdisjoint(map(type, facts)):
+        return
     unexpected = any(isinstance(fact, UnexpectedPayment) for fact in facts)
     for fact in facts:
         match fact:

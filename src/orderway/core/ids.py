@@ -15,7 +15,6 @@ Characters sort as bytes do, so ids by time and by sequence sort by time in ever
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import zlib
 from operator import mul
@@ -45,6 +44,9 @@ _VALUES = bytes(_DIGITS.find(chr(code)) % 256 for code in range(256))  # 255 whe
 # Weights prime to 62 catch every single wrong character and 30 of 31 swaps of neighbours.
 _WEIGHTS = tuple(weight for weight in range(1, 62, 2) if weight != 31)[:25]
 _LENGTHS = {20, 22, 26}
+_MOST_REMEMBERED = 16_384
+_slot_of: dict[str, int] = {}
+"""Slots of ids that were made or checked here: of an order on its way this is asked at each of its steps."""
 
 
 def slot_of_uid(uid: str) -> int:
@@ -97,15 +99,18 @@ def slot_of_order(order_id: str) -> int:
     Raises:
         InvalidValue: this is no order id.
     """
-    if type(order_id) is not str:
+    slot = _slot_of.get(order_id) if type(order_id) is str else None
+    if slot is None:
         check_order_id(order_id)
-    return _checked_slot(order_id)
+        slot = slot_in(order_id)
+        _remember(order_id, slot)
+    return slot
 
 
-@functools.lru_cache(maxsize=4096)  # of an order on its way this is asked at each of its steps
-def _checked_slot(order_id: str) -> int:
-    check_order_id(order_id)
-    return slot_in(order_id)
+def _remember(order_id: str, slot: int) -> None:
+    if len(_slot_of) >= _MOST_REMEMBERED:
+        _slot_of.clear()
+    _slot_of[order_id] = slot
 
 
 def slot_in(order_id: str) -> int:
@@ -134,7 +139,9 @@ def _complete(head: str, slot: int) -> str:
     if not 0 <= slot < SLOTS:
         raise InvalidValue(f"slot {slot} is not in 0..{SLOTS - 1}")
     body = head + _DIGITS[slot // 3844] + _PAIRS[slot % 3844]
-    return body + _check_character(body)
+    order_id = body + _check_character(body)
+    _remember(order_id, slot)
+    return order_id
 
 
 def _check_character(body: str) -> str:
