@@ -9,6 +9,7 @@ import random
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from orderway.actions import Actions
@@ -17,13 +18,12 @@ from orderway.anchored_clock import AnchoredClock
 from orderway.channels.wallet import WalletChannel
 from orderway.core import ids
 from orderway.core.hints import Hint
-from orderway.core.journal import SYSTEM
-from orderway.core.money import Money
 from orderway.core.order import Order, Stage, check_transitions
 from orderway.core.payment import GATEWAY
+from orderway.creating import Creating
 from orderway.delivery import forbid_nesting
 from orderway.entropy import Entropy
-from orderway.errors import ConfigError, InvalidValue, Unavailable, UsageError, WrongThread
+from orderway.errors import ConfigError, Unavailable, UsageError, WrongThread
 from orderway.hinting import Hinting
 from orderway.holds import Holds
 from orderway.journey import Journey
@@ -31,14 +31,14 @@ from orderway.looking import Looking
 from orderway.membership import Membership
 from orderway.numbering import Numbering
 from orderway.order_lock import OrderLock
-from orderway.orders import business_of, check_business, check_id, check_texts, check_uid, created_fact
+from orderway.orders import check_business
 from orderway.parked import Parked
 from orderway.payments import Payments
-from orderway.plans import Pay, check_channel, plan_legs
+from orderway.plans import check_channel
 from orderway.ports.business import Business
 from orderway.ports.channel import Channel
 from orderway.ports.clock import Clock
-from orderway.ports.observer import Observer, observed
+from orderway.ports.observer import Observer
 from orderway.ports.queue import Queue
 from orderway.ports.store import Query
 from orderway.recorder import Recorder
@@ -55,7 +55,7 @@ __all__ = ["App"]
 logger = logging.getLogger("orderway")
 
 
-class App(Actions, Looking):
+class App(Creating, Actions, Looking):
     """Orders of one or more businesses over one store.
 
     >>> app = App("sqlite:///orders.db")  # doctest: +SKIP
@@ -129,7 +129,7 @@ class App(Actions, Looking):
         self.membership = Membership(
             self.ports.workers,
             self.clock,
-            lambda: int.from_bytes(entropy(8), "big") >> 1 or 1,
+            partial(_incarnation, entropy),
             f"{socket.gethostname()}:{os.getpid()}",
             beat_every_s,
             dead_after_s,
@@ -145,15 +145,7 @@ class App(Actions, Looking):
         )
         self.queue = queue
         """As it was given."""
-        self.hinting = (
-            None
-            if queue is None
-            else Hinting(
-                *(queue_for(queue, self.ports), self.ports.store, self.holds.forward, self.businesses, self.clock),
-                delay_s=queue_delay_s,
-                lifetime_s=queue_message_lifetime_s,
-            )
-        )
+        self.hinting = None if queue is None else self._hinting(queue, queue_delay_s, queue_message_lifetime_s)
         self.wallet = Wallet(self.ports.ledger, self.clock, self._hint_waiting)
         self.observers: list[Observer] = []
         """Who watches; ``orderway.observe`` attaches them."""
@@ -279,101 +271,7 @@ class App(Actions, Looking):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    # ---- making and moving orders ---------------------------------------------------------------------------------
-
-    def new_order_id(self, order_type: int, uid: str) -> str:
-        """A new order id for this user, made without asking anything. The type is not part of it."""
-        check_uid(uid)
-        business_of(order_type, self.businesses)
-        return self.numbering.by_time(uid)
-
-    def order_id_from(self, order_type: int, uid: str, own_number: str) -> str:
-        """The order id that stands for a number of your own or of a third party: always the same one.
-
-        Give ``own_number`` to ``create`` as well: it is stored and compared.
-        """
-        check_uid(uid)
-        return ids.id_from_own_number(order_type, uid, own_number)
-
-    async def next_order_id(self, order_type: int, uid: str) -> str:
-        """An order id by sequence, as the original makes them; it tells how many orders there are.
-
-        Raises:
-            Unavailable: the sequence does not answer. ``create`` of an App with ``ids="sequence"`` goes on by time.
-        """
-        self._ready()
-        check_uid(uid)
-        business_of(order_type, self.businesses)
-        return await self.numbering.by_sequence(order_type, uid)
-
-    @observed
-    async def create(
-        self,
-        order_type: int,
-        uid: str,
-        *,
-        amount: Money | None = None,
-        pay: str | Pay | Sequence[str | Pay] | None = None,
-        data: Any = None,
-        remark: str = "",
-        order_id: str | None = None,
-        own_number: str = "",
-        actor: str = "system",
-    ) -> Order[Any]:
-        """Create an order. It will be carried on whatever happens to this process; ``forward`` does so at once.
-
-        Atomic. Idempotent: the same id (or ``own_number``) with the same content returns the stored order.
-
-        Args:
-            order_type: of a registered business.
-            uid: the user, 1 to 128 characters.
-            amount: the price; None or 0 where there is nothing to pay.
-            pay: the channel that it is paid through: ``wallet``, the name of another channel, or ``gateway`` for
-                your own gateway, whose payments you tell by ``record_payment``. A list of channels and ``Pay`` parts
-                for a mixed payment, in the order of their priority: all or nothing.
-            data: the business's own data, as its type wants it.
-            remark: a text for people, at most 1,024 characters.
-            order_id: from ``new_order_id``; made here if it is not given.
-            own_number: your own or a third party's number, from which the id is made.
-            actor: who creates it, for the journal.
-
-        Raises:
-            InvalidValue: an argument is not of its form.
-            ConfigError: the type is not registered, or there is no such channel.
-            OrderExists: the id stands for another content.
-        """
-        self._ready()
-        check_uid(uid)
-        business = business_of(order_type, self.businesses)
-        legs = plan_legs(amount, pay, self.channels)
-        if own_number:
-            made = ids.id_from_own_number(order_type, uid, own_number)
-            if order_id not in {None, made}:
-                raise InvalidValue(f"order_id {order_id} and own_number {own_number!r} do not belong together")
-            order_id = made
-        elif order_id is not None:
-            check_id(order_id, uid)
-        elif not self.numbering.draws:
-            order_id = self.numbering.by_time(uid)
-        if actor != SYSTEM:
-            check_texts(actor=actor)
-        stamp = self.recorder.stamp(actor)
-        fact = created_fact(business, uid, amount, legs, data, remark, own_number, stamp.at_us)
-        # An order that waits for its payer is free; one that its creator can carry on at once is held by the insert.
-        waits = len(legs) == 1 and legs[0].channel == GATEWAY
-        holder = None if waits or not self.holds.swept else self.membership.incarnation
-        due_at_us = fact.deadline_at_us if waits else stamp.at_us + self.lease_us
-        written = (fact, stamp, holder, due_at_us)
-        if order_id is None:
-            order = await self.numbering.create(order_type, uid, lambda made: self.recorder.create_new(made, *written))
-        else:
-            order = await self.recorder.create(order_id, *written)
-        if holder is not None and order.version == 1 and order.holder == holder and order.updated_at_us == stamp.at_us:
-            self.holds.grant(order.id)
-        order._decode = business.decode
-        if self.hinting is not None and not waits:
-            self.hinting.send_soon(Hint(order.id, uid))
-        return order
+    # ---- moving orders --------------------------------------------------------------------------------------------
 
     async def forward(self, order: Order[Any] | str) -> Order[Any]:
         """Carry an order as far as it goes now. Anyone may call it, any number of times, after any crash.
@@ -430,6 +328,10 @@ class App(Actions, Looking):
 
     # ---- inside ---------------------------------------------------------------------------------------------------
 
+    def _hinting(self, queue: str | Queue, delay_s: float, lifetime_s: float) -> Hinting:
+        wanted = (queue_for(queue, self.ports), self.ports.store, self.holds.forward, self.businesses, self.clock)
+        return Hinting(*wanted, delay_s=delay_s, lifetime_s=lifetime_s)
+
     def _hint_soon(self, order: Order[Any]) -> None:
         """After something came from outside: a process that does not carry orders itself has others told at once."""
         if self.hinting is not None and order.due_at_us is not None:
@@ -462,6 +364,11 @@ def _by_name(wallets: Iterable[Channel], channels: Iterable[Channel]) -> dict[st
             raise ConfigError(f"two channels are called {channel.name!r}; each needs a name of its own")
         by_name[channel.name] = channel
     return by_name
+
+
+def _incarnation(entropy: Callable[[int], bytes]) -> int:
+    """A random number that fits every database's integers; never 0."""
+    return int.from_bytes(entropy(8), "big") >> 1 or 1
 
 
 def _redis_parts(redis: str | Redis) -> RedisParts:
