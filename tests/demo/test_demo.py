@@ -202,7 +202,7 @@ def test_whatever_is_tampered_with_fails_the_audit(
 def test_a_shop_that_ends_by_itself_fails_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     # Both shops end at once: whichever has ended when it is looked at first is the one that is told of.
-    with pytest.raises(DemoFailed, match="shop [12] ended by itself with exit code 1"):
+    with pytest.raises(DemoFailed, match=r"shop [12] ended by itself with exit code 1"):
         run(Folder(tmp_path), Settings(lines=10), _look_away)
 
 

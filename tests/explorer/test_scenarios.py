@@ -30,7 +30,7 @@ async def test_in_memory(scenario: Scenario, explored: Callable[[Report], None])
     report = await explore(
         scenario,
         most_points=MOST_POINTS if sampled else None,
-        second_faults=20_000 if LONG else 12 if sampled else 80,
+        second_faults=20_000 if LONG else 12 if sampled else 40,
     )
     explored(report)
     assert report.crashes > (30 if sampled else 100)
@@ -44,8 +44,8 @@ async def test_on_sqlite(scenario: Scenario, explored: Callable[[Report], None],
     report = await explore(
         scenario,
         database=lambda: OnSqlite(tmp_path / f"{next(numbers)}.db"),
-        most_points=None if LONG else 1 if sampled else 4,
-        second_faults=500 if LONG else 2 if sampled else 4,
+        most_points=None if LONG else 1 if sampled else 2,
+        second_faults=500 if LONG else 2,
     )
     report.scenario += " (SQLite)"
     explored(report)
