@@ -169,11 +169,12 @@ class Business(Generic[T]):
     @classmethod
     @functools.cache
     def data_type(cls) -> Any:
-        """The ``Data`` of ``Business[Data]``; dict where none was named."""
+        """The ``Data`` of ``Business[Data]``; dict where it is one of any kind, or none was named."""
         for base in cls.__mro__:
             for generic in base.__dict__.get("__orig_bases__", ()):
                 if get_origin(generic) is Business and not isinstance(get_args(generic)[0], TypeVar):
-                    return get_args(generic)[0]
+                    kind = get_args(generic)[0]
+                    return dict if get_origin(kind) is dict else kind
         return dict
 
     @classmethod
@@ -200,7 +201,7 @@ class Business(Generic[T]):
                 return "{}"
             data = {}
         try:
-            if type(data) is dict and kind is not dict and get_origin(kind) is not dict:
+            if type(data) is dict and kind is not dict:
                 data = cls.decode(compact_json(data))
             text = compact_json(_plain(data))
             if not text.isascii():
