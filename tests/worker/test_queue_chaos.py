@@ -158,11 +158,15 @@ async def test_a_broker_killed_under_load_costs_nothing_but_time(
         await deployment.gifts.until_all_finished(orders)
         before = deployment.outcomes()
         await asyncio.to_thread(server.start)
-        async with asyncio.timeout(WITHIN_S):  # hints come again by themselves
-            while any(deployment.outcomes()[each] <= before[each] for each in ("sent", "finished")):
-                last = await sell(shop, 3 * ORDERS + len(orders))
-                orders.add(last)
-                await deployment.gifts.until_all_finished({last})
+        try:
+            async with asyncio.timeout(WITHIN_S):  # hints come again by themselves
+                while any(deployment.outcomes()[each] <= before[each] for each in ("sent", "finished")):
+                    last = await sell(shop, 3 * ORDERS + len(orders))
+                    orders.add(last)
+                    await deployment.gifts.until_all_finished({last})
+        except TimeoutError:
+            said = server.log.read_text(errors="replace")[-4000:]
+            pytest.fail(f"No hints came: {deployment.outcomes()} after {before}; the broker said at last:\n{said}")
     assert await deployment.stages(orders) == {Stage.FINISHED}
     assert deployment.gifts_given() == sorted(orders)
     assert deployment.outcomes()["unsent"] > 0, "the broker was missed"
