@@ -229,7 +229,7 @@ _STORAGE = {
     "isDelayedDeliveryDeliverAtTimeStrict": "true",
     # A topic that nobody has open, and no subscription, goes soon and not within a minute.
     "brokerDeleteInactiveTopicsFrequencySeconds": "1",
-    # A topic that is not loaded by then is loaded anew: as it comes, whoever asks for it waits a minute for a load that hangs.
+    # A topic not loaded by then is loaded anew: as it comes, a load that hangs holds whoever asks for a minute.
     "topicLoadTimeoutSeconds": "10",
     # What one broker does not need.
     "loadBalancerEnabled": "false",
