@@ -14,12 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.contestants import UIDS, Shop
+from bench.ready import HOLDER, ready_order
 from bench.sample import Sample, Stopwatch
-from orderway.core.facts import Delivered, Finished
-from orderway.core.ids import RANDOM_BITS, id_by_time, slot_of_uid
-from orderway.core.journal import Stamp, begin, record
-from orderway.orders import created_fact
 from orderway.sql.dialects.sqlite import connect as sqlite
 from orderway.sql.rows import ENTRY_COLUMNS, INSERT_COLUMNS, UPDATE_COLUMNS, entry_row, insert_row, update_row
 
@@ -28,7 +24,6 @@ __all__ = ["measure_baseline", "measure_raw_commits"]
 MOST_PER_S = 6_000
 """So many orders are made ready for each second; a faster disk ends the window early, which falsifies nothing."""
 
-HOLDER = 1
 ROW = f"({','.join('?' * len(ENTRY_COLUMNS))})"
 INSERT_ORDER = f"INSERT INTO ow_orders_0 ({', '.join(INSERT_COLUMNS)}) VALUES ({','.join('?' * len(INSERT_COLUMNS))})"
 INSERT_ENTRY = f"INSERT INTO ow_journal_0 ({', '.join(ENTRY_COLUMNS)}) VALUES {ROW}"
@@ -112,21 +107,11 @@ def _repeat(one: Callable[[], bool], warm_up_s: float, window_s: float) -> Sampl
 
 
 def _rows(number: int) -> Rows:
-    """An order's values, made as Orderway makes them: the same columns, sizes and order of keys."""
-    now_us = time.time_ns() // 1_000
-    uid = UIDS[number % len(UIDS)]
-    slot = slot_of_uid(uid)
-    order_id = id_by_time(now_us, number * 1_000_003 % 2**RANDOM_BITS, slot)
-    fact = created_fact(Shop(), uid, None, (), None, "", "", now_us)
-    created, first = begin(order_id, fact, Stamp(now_us, f"{number:016x}", ""))
-    created.holder, created.due_at_us = HOLDER, now_us
-    stamp = Stamp(now_us, f"{number:015x}f", "")
-    delivered, second = record(created, Delivered(), stamp)
-    finished, third = record(delivered, Finished(), stamp)
-    finished.due_at_us = None
+    """An order's values."""
+    order = ready_order(number)
     return Rows(
-        order=insert_row(created, slot),
-        created=entry_row(first),
-        finish=(*update_row(finished), order_id, created.version, HOLDER),
-        finished=(*entry_row(second), *entry_row(third)),
+        order=insert_row(order.created, order.created.slot),
+        created=entry_row(order.first),
+        finish=(*update_row(order.finished), order.created.id, order.created.version, HOLDER),
+        finished=(*entry_row(order.second), *entry_row(order.third)),
     )
