@@ -12,6 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from bench import ceiling
 from bench.command import main
 from bench.pictures import charts, write_pictures
 from bench.sample import Reading
@@ -202,3 +203,15 @@ def test_options_that_make_no_sense_are_refused(
     with pytest.raises(SystemExit):
         main(arguments)
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_bare_statements_are_measured_beside_the_protocol_and_audited() -> None:
+    try:
+        measured = ceiling.run(["mariadb", "postgresql"], 1, TINY, {1: 5, ceiling.BATCH: 2 * ceiling.BATCH})
+    except ServerUnavailable as error:
+        unavailable(error)
+    assert len(measured["rows"]) == 2 * 8
+    for row in measured["rows"]:
+        assert row["orders_per_s"]["median"] > 0
+        assert row["contestant"] != PROTOCOL or row["of_the_protocol"]["rounds"] == [1.0]
