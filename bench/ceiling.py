@@ -3,9 +3,10 @@
     python -m bench.ceiling [--on mariadb,postgresql] [--rounds N] [--json FILE]
 
 *Bare* sends what Orderway would send, one transaction after the other over one connection: the same rows in the same
-statements, with the fence and the guards, made ahead. No journey, no group commit, nobody to be told: a process with
-one writer can be no faster, whatever its code costs. With 512 orders a transaction, the best that a crowd of callers
-could come to; with one, the best for a caller alone. Nothing else may run on the machine meanwhile.
+statements, with the fence and the guards, made ahead. No journey, no group commit, nobody to be told; what is left of
+the client is the connection's own code and the driver, little with 512 orders a transaction and a good part of the time
+with one. A process with one writing connection can hardly be faster, whatever the rest of it costs; one with several
+could. Of two processes the rates are added up, each over its own time. Nothing else may run on the machine meanwhile.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ ORDERS = {1: 2_000, BATCH: 50 * BATCH}
 """So many are made ahead by each process, by the orders of a transaction: for one to three seconds."""
 PLAN = replace(FULL, warm_up_s=0.5, window_s=2.0)
 CROWD = 64
-"""Callers of the protocol, one of its best numbers on both databases; its pool's best size is looked for."""
+"""Callers of the protocol, with the best size of its pool. Not always its best: see the whole benchmark for that."""
 
 Transaction = list[Step]
 
