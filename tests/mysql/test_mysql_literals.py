@@ -15,6 +15,7 @@ from mysql_links import Connect, value_of
 
 from orderway.sql.dialects.mysql.link import MysqlLink
 from orderway.sql.dialects.mysql.literals import literal, literals
+from orderway.sql.dialects.mysql.many import LONGEST, MOST, statements
 from orderway.sql.operations import Create, Record
 from orderway.sql.steps import Read, Refused
 from orderway.sql.writes import Writes
@@ -56,13 +57,41 @@ def test_no_text_ends_its_literal_early(text: str) -> None:
         assert quoted[1:-1].count("'") == 2 * text.count("'")
 
 
-@given(st.lists(st.one_of(st.none(), st.booleans(), st.integers(), st.sampled_from(HOSTILE), st.text()), max_size=6))
-def test_a_row_of_literals_is_its_values_literals(row: list[Any]) -> None:
+VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.sampled_from(HOSTILE), st.text())
+
+
+@given(st.integers(1, 5).flatmap(lambda width: st.lists(st.tuples(*[VALUES] * width), min_size=1, max_size=4)))
+def test_rows_of_literals_are_their_values_literals(rows: list[tuple[Any, ...]]) -> None:
     try:
-        one_by_one = ",".join(map(literal, row))
+        one_by_one = "),(".join(",".join(map(literal, row)) for row in rows)
     except Refused:  # an integer that no column holds, or a text that is none
         return
-    assert literals(tuple(row)) == one_by_one
+    assert literals(rows, "),(") == one_by_one
+
+
+@given(st.lists(st.tuples(st.text(), st.integers(0, 2**63)), min_size=1, max_size=50))
+def test_rows_of_one_shape_are_their_values_literals(rows: list[tuple[Any, ...]]) -> None:
+    assert literals(rows, " UNION ALL ") == " UNION ALL ".join(
+        f"{literal(text)},{literal(number)}" for text, number in rows
+    )
+
+
+def test_an_integer_too_long_to_be_printed_is_refused() -> None:
+    with pytest.raises(Refused, match="beyond 64 bits"):
+        literals([("a", 1), ("b", 10**5000)], "),(")
+
+
+@pytest.mark.parametrize("longest", [1, LONGEST // 1000, LONGEST // 3, LONGEST - 100, LONGEST, 3 * LONGEST])
+@pytest.mark.parametrize("count", [0, 1, 2, MOST, MOST + 1, 5 * MOST + 3])
+def test_statements_hold_all_rows_in_order_and_fit(longest: int, count: int) -> None:
+    rows = [(f"{at}", "x" * (longest if at % 97 == 5 else 1)) for at in range(count)]
+    written: list[tuple[Any, ...]] = []
+    for text, size in statements(rows, lambda some: "|".join(map("-".join, some))):
+        part = [tuple(row.split("-")) for row in text.split("|")]
+        assert len(part) == size <= MOST
+        assert size == 1 or len(text) <= LONGEST
+        written += part
+    assert written == rows
 
 
 @pytest.mark.parametrize("text", HOSTILE)

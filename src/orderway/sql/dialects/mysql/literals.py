@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
+from itertools import chain
 from types import NoneType
 from typing import Any
 
+from orderway.sql.dialect import Rows
 from orderway.sql.steps import Refused
 
 __all__ = ["literal", "literals"]
@@ -44,30 +46,37 @@ def literal(value: Any) -> str:
     return _other(value)
 
 
-def literals(row: tuple[Any, ...]) -> str:
-    """The literals of a row's values, with commas between them: for many rows, in about half the time of ``literal``.
+def literals(rows: Rows, between: str) -> str:
+    """The literals of rows of one width, with commas between the values of a row: in a third of the time of ``literal``.
 
     An integer that no column holds may be left for the server to refuse.
+
+    Args:
+        rows: at least one.
+        between: what comes between two rows; no percent sign.
 
     Raises:
         Refused: see ``literal``.
     """
-    template, quotes = _template(tuple(map(type, row)))
+    kinds = {tuple(map(type, row)) for row in rows}
+    template = _template(kinds.pop()) if len(kinds) == 1 else ""
     if template:
         try:
-            text = template % row
+            text = between.join([template] * len(rows)) % tuple(chain.from_iterable(rows))
         except ValueError:  # an integer that Python does not print
             text = ""
-        if text.count("'") == quotes and "\\" not in text:
+        if text.count("'") == template.count("'") * len(rows) and "\\" not in text:
             return text
-    return ",".join(map(literal, row))
+    if len(rows) > 1:  # one row may be an odd one: the others need not pay for it
+        return between.join([literals((row,), between) for row in rows])
+    return ",".join(map(literal, rows[0]))
 
 
 @lru_cache(maxsize=1024)
-def _template(kinds: Iterable[type]) -> tuple[str, int]:
-    """For values of these types: how they are printed, if no text needs more than quotes, and how many quotes."""
-    template = ",".join([_FORMATS.get(kind, "") or "?" for kind in kinds])
-    return ("", 0) if "?" in template else (template, template.count("'"))
+def _template(kinds: Sequence[type]) -> str:
+    """How values of these types are printed, if no text needs more than quotes; "" where that cannot be said."""
+    formats = [_FORMATS.get(kind, "") for kind in kinds]
+    return ",".join(formats) if all(formats) else ""
 
 
 def _hexadecimal(text: str) -> str:

@@ -13,7 +13,7 @@ from operator import itemgetter
 
 from orderway.sql.dialect import Row, Rows
 from orderway.sql.dialects.mysql.literals import literal, literals
-from orderway.sql.dialects.mysql.many import chunks, in_list, insert, insert_into
+from orderway.sql.dialects.mysql.many import chunks, in_list, insert, insert_into, statements
 from orderway.sql.rows import ENTRY_COLUMNS, INSERT_COLUMNS, LEG_COLUMNS, ORDER_COLUMNS, UPDATE_COLUMNS
 from orderway.sql.steps import Read, Steps, Write, first_value
 
@@ -21,6 +21,7 @@ __all__ = ["OrderStatements"]
 
 _FIXED_IN_A_LEG = ("number", "channel", "currency", "holds")
 _ALIVE = "SELECT incarnation FROM ow_workers"
+_AND = " UNION ALL SELECT "
 _OF_A_CHANGE = ("id", "expected", "guard", "keep", "new_holder", *UPDATE_COLUMNS)
 
 
@@ -61,9 +62,9 @@ class OrderStatements:
         if len(orders) == 1:
             yield Write(_update_one(self._table, orders[0]), expect=1)
         else:
-            said, named, changes = _apart(sorted(orders, key=itemgetter(0)))
-            for chunk in chunks([(change, literals(change)) for change in changes], _length):
-                yield Write(_update_many(self._table, said, named, chunk), expect=len(chunk))
+            said, differ, changes = _apart(sorted(orders, key=itemgetter(0)))
+            for sql, count in statements(changes, lambda some: _update_many(self._table, said, differ, some)):
+                yield Write(sql, expect=count)
         yield from insert(self._insert_entries, entries)
         yield from insert(self._insert_legs, legs, self._or_update_legs)
 
@@ -140,10 +141,6 @@ class OrderStatements:
         return found
 
 
-def _length(change: tuple[Row, str]) -> int:
-    return len(change[1])
-
-
 def _update_one(table: str, change: Row) -> str:
     """The plain statement for one change: half the time of the one for many."""
     order_id, expected, guard, keep, holder, *values = change
@@ -172,18 +169,17 @@ def _apart(changes: Sequence[Row]) -> tuple[dict[str, str], list[str], list[Row]
     return said, differ, list(zip(*columns, strict=True))
 
 
-def _update_many(table: str, said: dict[str, str], differ: Sequence[str], changes: Sequence[tuple[Row, str]]) -> str:
+def _update_many(table: str, said: dict[str, str], differ: Sequence[str], changes: Rows) -> str:
     """Changes as a table of their own, joined to the orders; see ``_apart``.
 
     By UNION ALL, which both databases know. JSON_TABLE would be one literal, but MariaDB's cuts off what does not fit,
     without an error.
     """
-    (first, _), *others = changes
-    named = ", ".join([f"{value} AS {name}" for value, name in zip(map(literal, first), differ, strict=True)])
-    union = " UNION ALL SELECT ".join([named, *[values for _, values in others]])
+    named = ", ".join([f"{value} AS {name}" for value, name in zip(map(literal, changes[0]), differ, strict=True)])
+    others = f"{_AND}{literals(changes[1:], _AND)}" if len(changes) > 1 else ""
     fresh = ", ".join([f"o.{name} = {said[name]}" for name in UPDATE_COLUMNS])
     return (
-        f"UPDATE (SELECT {union}) AS v STRAIGHT_JOIN {table} AS o FORCE INDEX (PRIMARY) ON o.id = v.id"
+        f"UPDATE (SELECT {named}{others}) AS v STRAIGHT_JOIN {table} AS o FORCE INDEX (PRIMARY) ON o.id = v.id"
         f" AND o.version = {said['expected']} AND ({said['guard']} IS NULL OR o.holder = {said['guard']})"
         f" SET {fresh}, o.holder = IF({said['keep']}, o.holder, {said['new_holder']})"
     )
