@@ -11,8 +11,13 @@ import pytest
 from postgresql_links import Connect, Connection, sent_by, until, until_blocked_by
 
 from orderway.errors import StaleOrder, Unavailable
+from orderway.sql.dialects.postgresql import PostgresqlServer
+from orderway.sql.dialects.postgresql.dialect import POSTGRESQL
+from orderway.sql.network.database import NetworkDatabase
 from orderway.sql.network.link import CommitLost
 from orderway.sql.operations import Create, Hold, Operation, Record
+from orderway.sql.schema import Expected
+from orderway.sql.shards import ShardMap
 from orderway.sql.steps import (
     Busy,
     Conflict,
@@ -59,6 +64,32 @@ async def test_create_and_record_take_one_trip_each_and_both_together(connect: C
             await link.transact(writes.together([Create(*new), Record(finish(change.order))]))
     assert (len(created), len(recorded), len(both)) == (1, 1, 1)
     assert await link.send([Read("SELECT count(*), max(version) FROM ow_journal_0")]) == [(10, 4)]
+
+
+async def test_writes_to_two_neighbouring_shards_take_one_trip_together(postgresql_url: str) -> None:
+    shards = ShardMap.even(4)
+    database = NetworkDatabase(PostgresqlServer(postgresql_url), expected=Expected(shards))
+    await database.start()
+    link = await PostgresqlServer(postgresql_url).connect(1)
+    uids = {shards.of_uid(uid): uid for uid in map("user-{}".format, range(100))}
+    writes = Writes(POSTGRESQL, shards, range(4))
+    try:
+        for _ in range(2):  # the first time it prepares the statements
+            made = {shard: (make_order(uids[shard]), make_order(uids[shard], amount_minor=0)) for shard in range(4)}
+            trips = []
+            for of in ((0, 1), (2, 3), (1, 2)):
+                await link.transact(writes.together([Create(*made[shard][0]) for shard in of]))
+                changes = [Record(make_change(order, paid(order))) for order, _ in (made[shard][0] for shard in of)]
+                async with sent_by(link) as sent:
+                    await link.transact(writes.together([*(Create(*made[shard][1]) for shard in of), *changes]))
+                trips.append(len(sent))
+                made |= {shard: (make_order(uids[shard]), make_order(uids[shard])) for shard in of}
+        assert trips == [1, 1, 6]
+        counts = [await link.send([Read(f"SELECT count(*), sum(version) FROM ow_orders_{at}")]) for at in range(4)]
+        assert counts == [[(4, 6)], [(8, 12)], [(8, 12)], [(4, 6)]]
+    finally:
+        await link.close()
+        await database.close()
 
 
 async def test_statements_without_values_travel_together(connect: Connect) -> None:

@@ -47,7 +47,7 @@ def literal(value: Any) -> str:
 
 
 def literals(rows: Rows, between: str) -> str:
-    """The literals of rows of one width, with commas between the values of a row: in a third of the time of ``literal``.
+    """The literals of rows of one width, with commas between a row's values: in a third of the time of ``literal``.
 
     An integer that no column holds may be left for the server to refuse.
 

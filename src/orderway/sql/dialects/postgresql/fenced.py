@@ -10,11 +10,13 @@ from typing import Any
 
 from orderway.sql.steps import Write
 
-__all__ = ["MOST_TOGETHER", "Fenced", "Part", "together"]
+__all__ = ["Fenced", "Part", "together"]
 
 MOST_TOGETHER = 2
-"""So many parts make one statement: orders of one shard are created and changed in one. Each combination is prepared,
-so with more there would be too many."""
+"""So many writes make one statement, to whatever shards. Each combination is prepared, for some milliseconds and half a
+megabyte of the server's for each write: with more there would be too many."""
+MOST_OF_NEIGHBOURS = 4
+"""So many do if they are to two neighbouring shards: all that a database with two shards is asked for at once."""
 
 _FENCE = "fence AS MATERIALIZED (SELECT 1 FROM ow_meta WHERE id = 1 AND epoch = $1 FOR SHARE)"
 """A shared lock on the shard map's epoch, whose value is the first parameter. Where it waits for whoever changes the
@@ -41,27 +43,31 @@ class Part:
 
 
 class Fenced(Write):
-    """A write that the connection gives the epoch to, as the first parameter.
+    """A write to one or more shards, that the connection gives the epoch to, as the first parameter.
 
     It does all or nothing, and returns one row: whether the fence was passed, and how many rows it touched, which are
     ``expect`` or none.
     """
 
-    __slots__ = ("parts",)
+    __slots__ = ("parts", "shards")
 
-    def __init__(self, parts: tuple[Part, ...], values: Sequence[Any], expect: int) -> None:
+    def __init__(self, shards: tuple[int, ...], parts: tuple[Part, ...], values: Sequence[Any], expect: int) -> None:
         super().__init__(_statement(parts), values, expect)
+        self.shards = shards
         self.parts = parts
 
 
-def together(writes: Sequence[Fenced]) -> Fenced:
-    """One write that does all of these, or nothing."""
+def together(writes: Sequence[Fenced]) -> Fenced | None:
+    """One write that does all of these, or nothing; None where it would be one of too many that are rarely needed."""
     if len(writes) == 1:
         return writes[0]
+    shards = tuple([shard for write in writes for shard in write.shards])
+    most = MOST_OF_NEIGHBOURS if min(shards) // 2 == max(shards) // 2 else MOST_TOGETHER
+    if len(writes) > most:
+        return None
     parts = tuple([part for write in writes for part in write.parts])
-    return Fenced(
-        parts, [value for write in writes for value in write.values], sum([each.expect or 0 for each in writes])
-    )
+    values = [value for write in writes for value in write.values]
+    return Fenced(shards, parts, values, sum([write.expect or 0 for write in writes]))
 
 
 @lru_cache(maxsize=4096)

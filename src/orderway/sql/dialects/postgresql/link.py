@@ -12,7 +12,7 @@ import asyncpg
 
 from orderway.errors import Unavailable
 from orderway.sql.dialects.postgresql.errors import DRIVER_ERRORS, translated
-from orderway.sql.dialects.postgresql.fenced import MOST_TOGETHER, Fenced, together
+from orderway.sql.dialects.postgresql.fenced import Fenced, together
 from orderway.sql.dialects.postgresql.own import own_call
 from orderway.sql.network.link import CommitLost, Link
 from orderway.sql.refusals import check_epoch
@@ -35,8 +35,8 @@ _MOST_PREPARED = 256
 class PostgresqlLink(Link):
     """See ``orderway.sql.network.link.Link``.
 
-    A transaction of one or two ``Fenced`` writes is one statement, committed by itself. The driver cannot send a
-    statement before the one before is answered; but statements without values travel as one script.
+    A transaction of a few ``Fenced`` writes is one statement, committed by itself. The driver cannot send a statement
+    before the one before is answered; but statements without values travel as one script.
 
     Args:
         connection: of the driver, whose session has the lock of this name.
@@ -54,10 +54,10 @@ class PostgresqlLink(Link):
         """Perform steps in this order; see ``Link.send``."""
         if self._connection.is_closed():
             raise Failed("the connection is closed")
-        if begin and commit and 1 <= len(steps) <= MOST_TOGETHER:
+        if begin and commit and steps:
             fenced = [step for step in steps if isinstance(step, Fenced)]
-            if len(fenced) == len(steps):
-                return await self._alone(together(fenced))
+            if len(fenced) == len(steps) and (whole := together(fenced)) is not None:
+                return await self._alone(whole)
         try:
             return await self._send(steps, begin, commit)
         except Refused:

@@ -33,6 +33,7 @@ class OrderStatements:
 
     def __init__(self, shard: int) -> None:
         orders, legs, journal = f"ow_orders_{shard}", f"ow_legs_{shard}", f"ow_journal_{shard}"
+        self._shard = (shard,)
         self._create = [(_create(shard, with_legs),) for with_legs in (False, True)]
         self._record = [(_record(shard, with_legs),) for with_legs in (False, True)]
         columns = ", ".join([f"o.{name}" for name in ORDER_COLUMNS] + [f"l.{name}" for name in LEG_COLUMNS])
@@ -73,7 +74,7 @@ class OrderStatements:
             *columns_of(entries, len(ENTRY_COLUMNS)),
             *(columns_of(legs, len(_LEGS)) if legs else ()),
         ]
-        yield Fenced(self._create[bool(legs)], values, len(orders))
+        yield Fenced(self._shard, self._create[bool(legs)], values, len(orders))
 
     def record(self, orders: Rows, entries: Rows, legs: Rows) -> Steps[None]:
         """Update orders, append entries, write legs, in one statement: all of it, or nothing."""
@@ -83,7 +84,7 @@ class OrderStatements:
             *(columns_of(legs, len(_LEGS)) if legs else ()),
             len(orders),
         ]
-        yield Fenced(self._record[bool(legs)], values, len(orders))
+        yield Fenced(self._shard, self._record[bool(legs)], values, len(orders))
 
     def orders(self, ids: Sequence[str]) -> Steps[Rows]:
         """Those of the orders that exist, joined to their legs."""
