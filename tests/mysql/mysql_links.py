@@ -36,12 +36,23 @@ async def value_of(link: MysqlLink, sql: str) -> Any:
 
 
 async def until_waits(link: MysqlLink, watcher: MysqlLink) -> None:
-    """Returns when the link waits for a row that another transaction has locked.
+    """Returns when the link waits for a row that another transaction has locked."""
+    waits = _waits_on_mariadb if "MariaDB" in await value_of(watcher, "SELECT VERSION()") else _waits_on_mysql
+    while not await waits(link._connection.thread_id(), watcher):
+        continue
 
-    The table innodb_trx would be shorter to ask, but whoever asks it often is shown an old copy, again and again.
-    """
-    me = f"thread id {link._connection.thread_id()},"
-    while True:
-        [(_, _, status)] = await watcher.send([Read("SHOW ENGINE INNODB STATUS")])
-        if any(me in each and "LOCK WAIT" in each for each in status.split("---TRANSACTION")):
-            return
+
+async def _waits_on_mariadb(connection: int, watcher: MysqlLink) -> bool:
+    # The table innodb_trx would be shorter to ask, but whoever asks it often is shown an old copy, again and again.
+    [(_, _, status)] = await watcher.send([Read("SHOW ENGINE INNODB STATUS")])
+    me = f"thread id {connection},"
+    return any(me in each and "LOCK WAIT" in each for each in status.split("---TRANSACTION"))
+
+
+async def _waits_on_mysql(connection: int, watcher: MysqlLink) -> bool:
+    # Its status leaves out who waits for a shared lock.
+    query = (
+        "SELECT COUNT(*) FROM performance_schema.data_lock_waits JOIN performance_schema.threads"
+        f" ON thread_id = requesting_thread_id WHERE processlist_id = {connection}"
+    )
+    return bool(await value_of(watcher, query))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -12,9 +12,11 @@ from mysql_links import Connect, value_of
 
 from orderway.errors import ConfigError
 from orderway.sql.dialects.mysql import MysqlServer
+from orderway.sql.dialects.mysql.dialect import MysqlDialect
 from orderway.sql.dialects.mysql.errors import translated
 from orderway.sql.dialects.mysql.session import _dialect_of
-from orderway.sql.steps import Busy, Conflict, Duplicate, Failed, Mismatch, Refused
+from orderway.sql.steps import Busy, Conflict, Duplicate, Failed, Mismatch, Read, Refused
+from orderway.sql.writes import Writes
 
 SECRET = "hunter2"
 
@@ -68,17 +70,19 @@ async def test_a_server_that_is_not_there_has_failed() -> None:
         await MysqlServer(f"mysql://me@127.0.0.1:{port}/name").connect(None)
 
 
-async def test_every_session_is_set_up_the_same(connect: Connect) -> None:
+async def test_every_session_is_set_up_the_same(connect: Connect, writes: Writes) -> None:
     one, two = await connect(), await connect()
     expected = {
-        "@@autocommit": 1,
-        "@@tx_isolation": "READ-COMMITTED",
-        "@@sql_mode": "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION",
-        "@@time_zone": "+00:00",
-        "@@innodb_lock_wait_timeout": 2,
-        "@@collation_connection": "utf8mb4_nopad_bin",
+        "autocommit": "ON",
+        "innodb_lock_wait_timeout": "2",
+        "sql_mode": "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION",
+        "time_zone": "+00:00",
+        "collation_connection": cast(MysqlDialect, writes._dialect).collation,
     }
-    assert {name: await value_of(one, f"SELECT {name}") for name in expected} == expected
+    names = ", ".join(map(repr, [*expected, "tx_isolation", "transaction_isolation"]))
+    found = dict(await one.send([Read(f"SHOW SESSION VARIABLES WHERE Variable_name IN ({names})")]))
+    isolation = {found.pop(name) for name in ("tx_isolation", "transaction_isolation") if name in found}
+    assert (found, isolation) == (expected, {"READ-COMMITTED"})
     assert one.name != two.name
     assert await value_of(one, f"SELECT IS_USED_LOCK('{two.name}')") == await value_of(two, "SELECT CONNECTION_ID()")
 

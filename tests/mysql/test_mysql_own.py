@@ -50,7 +50,7 @@ def test_values_come_into_their_places(sql: str, parameters: Any, text: str) -> 
         ("DELEET", (), "syntax"),
         ("", (), "empty"),
         ("INSERT INTO goods VALUES (1, '')", (), "Duplicate"),
-        ("INSERT INTO goods VALUES (-1, '')", (), "CONSTRAINT"),
+        ("INSERT INTO goods VALUES (-1, '')", (), "(CONSTRAINT|constraint) .* (failed|is violated)"),
         ("INSERT INTO goods VALUES (2, :note)", {"note": "four"}, "Data too long"),
         ("INSERT INTO goods VALUES (2, :note)", {"note": object()}, "type object"),
     ],

@@ -124,7 +124,7 @@ async def test_more_than_a_packet_holds_goes_in_several_and_commits_with_the_las
 
 
 async def test_what_no_packet_holds_is_refused_alone(link: MysqlLink, writes: Writes) -> None:
-    good, large = make_order(), make_order(data="x" * 20_000_000)
+    good, large = make_order(), make_order(data="x" * link._session.most_bytes)
     operations: list[Operation[Any]] = [Create(*good), Create(*large)]
     with pytest.raises(Refused, match="max_allowed_packet"):
         await link.transact(writes.together(operations))
@@ -204,6 +204,20 @@ async def test_a_claim_passes_over_what_others_are_claiming(link: MysqlLink, oth
     assert [[order.id for order in claim.result] for claim in (first, second)] == [
         [order.id for order, _ in made[:2]],
         [order.id for order, _ in made[2:]],
+    ]
+
+
+async def test_who_takes_hold_of_half_a_table_waits_for_nobody_in_the_other_half(
+    link: MysqlLink, other: MysqlLink, writes: Writes
+) -> None:
+    made = [make_order() for _ in range(50)]
+    await link.transact(writes.together([Create(*each) for each in made]))
+    ids = sorted(order.id for order, _ in made)
+    await other.send([Write(f"UPDATE ow_orders_0 SET attempts = 5 WHERE id <= '{ids[24]}'")], begin=True)
+    await link.transact(writes.together([Hold(order_id, 8, NOW_US) for order_id in ids[25:]]))
+    await other.roll_back()
+    assert await link.send([Read("SELECT id FROM ow_orders_0 WHERE holder = 8 ORDER BY id")]) == [
+        (order_id,) for order_id in ids[25:]
     ]
 
 

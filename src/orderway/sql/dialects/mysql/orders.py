@@ -8,7 +8,7 @@ it, and wait for every row that anybody else has locked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 
 from orderway.sql.dialect import Row, Rows
@@ -43,7 +43,12 @@ class OrderStatements:
             f" LEFT JOIN {legs} AS l FORCE INDEX (PRIMARY) ON l.order_id = o.id WHERE o.id IN {{}}"
             " ORDER BY o.id, l.number"
         )
-        self._lock = f"SELECT {{}} FROM {orders} FORCE INDEX (PRIMARY) WHERE id IN {{}} ORDER BY id FOR UPDATE"
+        # Joined to their ids, in their order. By IN (...), MySQL walks a table of which it wants a good part, and waits
+        # for whoever has locked any of it.
+        self._lock = (
+            f"SELECT {{}} FROM (SELECT {{}}) AS v STRAIGHT_JOIN {orders} AS o FORCE INDEX (PRIMARY) ON o.id = v.id"
+            " FOR UPDATE"
+        )
         self._select_write_id = f"SELECT write_id FROM {journal} WHERE order_id = %s AND version = %s"
         self._select_due = (
             f"SELECT due_at_us, id, {shard} AS shard FROM {orders} FORCE INDEX ({orders}_due)"
@@ -77,7 +82,7 @@ class OrderStatements:
 
     def states(self, ids: Sequence[str]) -> Steps[Rows]:
         """Id, version and holder of those that exist; locks them."""
-        return self._locked("id, version, holder", ids)
+        return self._locked("o.id, o.version, o.holder", ids)
 
     def hold(self, rows: Rows) -> Steps[None]:
         """Take hold where something is due and nobody alive has it.
@@ -88,8 +93,8 @@ class OrderStatements:
         groups: dict[tuple[int, int], list[str]] = {}
         for order_id, holder, due_at_us in rows:
             groups.setdefault((holder, due_at_us), []).append(order_id)
-        for chunk in chunks(sorted({order_id for order_id, _, _ in rows}), len):
-            yield Write(self._lock.format("id", in_list(chunk)))
+        for sql in self._locks("o.id", [order_id for order_id, _, _ in rows]):
+            yield Write(sql)
         for (holder, due_at_us), ids in groups.items():
             for chunk in chunks(sorted(ids), len):
                 yield Write(
@@ -111,7 +116,9 @@ class OrderStatements:
 
     def postpone(self, rows: Rows) -> Steps[set[str]]:
         """Let go of orders; the ids where version and holder still matched. Decided under a lock."""
-        states = {row[0]: row[1:] for row in (yield from self._locked("id, version, holder", [row[0] for row in rows]))}
+        states = {
+            row[0]: row[1:] for row in (yield from self._locked("o.id, o.version, o.holder", [row[0] for row in rows]))
+        }
         let_go = {row[0]: row for row in reversed(rows) if states.get(row[0]) == row[1:3]}
         for order_id, _, _, due_at_us, attempts, last_error in let_go.values():
             yield Write(
@@ -122,7 +129,7 @@ class OrderStatements:
 
     def hint(self, rows: Rows) -> Steps[set[str]]:
         """Make orders due now; the ids where something was due. Decided under a lock."""
-        found = yield from self._locked("id, due_at_us", [order_id for order_id, _ in rows])
+        found = yield from self._locked("o.id, o.due_at_us", [order_id for order_id, _ in rows])
         due: dict[str, int] = {order_id: due_at_us for order_id, due_at_us in found if due_at_us is not None}
         for order_id, now_us in rows:
             if now_us < due.get(order_id, now_us):
@@ -136,9 +143,14 @@ class OrderStatements:
 
     def _locked(self, columns: str, ids: Iterable[str]) -> Steps[list[Row]]:
         found: list[Row] = []
-        for chunk in chunks(sorted(set(ids)), len):
-            found += yield Read(self._lock.format(columns, in_list(chunk)))
+        for sql in self._locks(columns, ids):
+            found += yield Read(sql)
         return found
+
+    def _locks(self, columns: str, ids: Iterable[str]) -> Iterator[str]:
+        for first, *others in chunks(sorted(set(ids)), len):
+            wanted = _AND.join([f"{literal(first)} AS id", *map(literal, others)])
+            yield self._lock.format(columns, wanted)
 
 
 def _update_one(table: str, change: Row) -> str:
