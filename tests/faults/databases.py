@@ -46,6 +46,9 @@ class _Mariadb:
             return list(await cursor.fetchall()) if cursor.description else []
 
     async def is_waited_for(self) -> bool:
+        [(version,)] = await self.run("SELECT VERSION()")
+        if "MariaDB" not in version:
+            return bool(await self.run("SELECT 1 FROM performance_schema.data_lock_waits"))
         # Not the tables of the information schema: they show what was, as long as they are asked all the time.
         [(_, _, status)] = await self.run("SHOW ENGINE INNODB STATUS")
         return any(f"`{self._database}`" in line and line.endswith("waiting") for line in status.splitlines())

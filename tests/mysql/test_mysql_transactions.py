@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from mysql_links import Connect, sent_by, until_waits, value_of
 
 from orderway.errors import StaleOrder, Unavailable
 from orderway.sql.dialects.mysql import MysqlServer
-from orderway.sql.dialects.mysql.link import MysqlLink
+from orderway.sql.dialects.mysql.link import MOST_IDLE_S, MysqlLink
 from orderway.sql.dialects.mysql.packets import Part, Role
 from orderway.sql.network.database import NetworkDatabase
 from orderway.sql.network.link import CommitLost
@@ -247,6 +248,30 @@ async def test_who_moves_shards_for_long_is_not_overtaken(
         await link.transact(writes.together(create) if together else writes.apart(create))
     await other.roll_back()
     assert await value_of(link, ORDERS) == 0
+
+
+async def test_a_transaction_of_several_trips_ends_where_it_stands_idle(link: MysqlLink) -> None:
+    link._session = replace(link._session, idle_s=7)  # as on a server that has no limit just for transactions
+    limit = Read("SELECT @@SESSION.wait_timeout")
+    for end in (lambda: link.send([], commit=True), link.roll_back):
+        assert await link.send([limit], begin=True) == [(7,)]
+        await end()
+        assert await link.send([limit]) == [(MOST_IDLE_S,)]
+    with sent_by(link) as packets:
+        await link.send([Write("DO 1")], begin=True, commit=True)
+    assert [len(packet) for packet in packets] == [4]  # BEGIN, the fence, this, COMMIT
+
+
+async def test_a_session_that_stands_idle_in_a_transaction_is_ended(
+    link: MysqlLink, other: MysqlLink, writes: Writes
+) -> None:
+    await link.transact(writes.together([Create(*make_order())]))
+    link._session = replace(link._session, idle_s=1)
+    await link.send([Count("UPDATE ow_orders_0 SET attempts = 5")], begin=True)
+    await other.send([Count("UPDATE ow_orders_0 SET attempts = attempts + 1")])  # waits for a second
+    assert await value_of(other, "SELECT attempts FROM ow_orders_0") == 1
+    with pytest.raises(Failed):
+        await link.send([], commit=True)
 
 
 async def test_a_map_that_is_gone_is_refused(link: MysqlLink, other: MysqlLink, writes: Writes) -> None:

@@ -25,7 +25,8 @@ class MysqlDialect:
         sqlalchemy: its name chooses the collations of the columns, see ``orderway.sql.tables``.
         collation: of literals: the one of the columns.
         oldest: the first version that has all that is used here.
-        idle_setting: ends a session that stands still in a transaction for so many seconds; "" where there is none.
+        idle_setting: ends a session that stands still in a transaction for so many seconds; "" where there is none, and
+            the link sees to it.
     """
 
     now = "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"

@@ -11,14 +11,16 @@ from typing import Any, NoReturn, Protocol
 from orderway.errors import Unavailable
 from orderway.sql.dialects.mysql.errors import DRIVER_ERRORS, NEVER_SENT, OUT_OF_RANGE, number_of, translated
 from orderway.sql.dialects.mysql.literals import literal
-from orderway.sql.dialects.mysql.packets import Part, Role, packets_of, parts_of
+from orderway.sql.dialects.mysql.packets import Part, Role, idle_limit, packets_of, parts_of
 from orderway.sql.network.link import CommitLost, Link
 from orderway.sql.refusals import check_epoch
 from orderway.sql.steps import Busy, Conflict, Failed, Mismatch, OwnRead, Read, Refused, Step, Write
 
-__all__ = ["Connection", "MysqlLink", "Session"]
+__all__ = ["MOST_IDLE_S", "Connection", "MysqlLink", "Session"]
 
 _LONGEST_LOCK_NAME = 64
+MOST_IDLE_S = 31_536_000
+"""A year, the most that is allowed: a connection that stands idle outside a transaction is no mistake."""
 
 
 class _Result(Protocol):
@@ -53,12 +55,14 @@ class Session:
         database: its name, which distinguishes the locks of databases on one server.
         most_bytes: of a packet.
         timeout_ends_transaction: a lock that comes too late ends the transaction, not only the statement.
+        idle_s: how long it may stand idle in a transaction, if the server does not see to that; 0 for any time.
     """
 
     name: str
     database: str
     most_bytes: int
     timeout_ends_transaction: bool
+    idle_s: int = 0
 
 
 @dataclass(slots=True)
@@ -83,12 +87,16 @@ class MysqlLink(Link):
         self._epoch = epoch
         self._is_open = False
         """Whether a transaction may be open."""
+        self._is_limited = False
+        """Whether the session ends when it stands idle now."""
 
     async def send(self, steps: Sequence[Step], *, begin: bool = False, commit: bool = False) -> Any:
         """Perform steps in this order; see ``Link.send``. One trip, unless they exceed a packet."""
         parts, problem = parts_of(
             steps, epoch=self._epoch, begin=begin, commit=commit, most_bytes=self._session.most_bytes
         )
+        if self._session.idle_s:
+            self._limit(parts, begin=begin, commit=commit)
         self._is_open = self._is_open or begin
         try:
             answer = await self._exchange(parts)
@@ -99,14 +107,23 @@ class MysqlLink(Link):
                 await self.roll_back()
             raise
         if commit:
-            self._is_open = False
+            self._is_open = self._is_limited = False
         return _result_of(steps[-1], answer) if steps and answer else None
 
     async def roll_back(self) -> None:
         """End the transaction, if there is one."""
         if self._is_open:
-            await self._ask("ROLLBACK")
-            self._is_open = False
+            lifted = idle_limit(MOST_IDLE_S).sql.decode()
+            await self._ask(f"ROLLBACK;{lifted}" if self._is_limited else "ROLLBACK")
+            self._is_open = self._is_limited = False
+
+    def _limit(self, parts: list[Part], *, begin: bool, commit: bool) -> None:
+        """Have the session end where it stands idle in this transaction; one that travels in one packet never does."""
+        if begin and not (commit and sum([len(part.sql) + 1 for part in parts]) <= self._session.most_bytes):
+            parts.insert(1, idle_limit(self._session.idle_s))
+            self._is_limited = True
+        if self._is_limited and parts and parts[-1].role is Role.COMMIT:
+            parts.insert(-1, idle_limit(MOST_IDLE_S))
 
     async def script(self, sql: str) -> None:
         """Run statements without values, separated by semicolons. Those that make tables commit, each by itself."""

@@ -15,7 +15,7 @@ from orderway.sql.dialects.mysql.literals import literal
 from orderway.sql.dialects.mysql.own import own_text
 from orderway.sql.steps import Own, Refused, Step, Write
 
-__all__ = ["Part", "Role", "packets_of", "parts_of"]
+__all__ = ["Part", "Role", "idle_limit", "packets_of", "parts_of"]
 
 _OVERFLOW_IF = "18446744073709551615 + ({})"
 """The largest BIGINT UNSIGNED and, where the condition holds, one more: error 1690 in every ``sql_mode``."""
@@ -63,6 +63,11 @@ def parts_of(
     if commit:
         parts.append(_COMMIT)
     return parts, None
+
+
+def idle_limit(timeout_s: int) -> Part:
+    """From here on the session ends when it stands idle for so long: for servers without a limit for transactions."""
+    return Part(Role.BEGIN, f"SET SESSION wait_timeout = {timeout_s}".encode())
 
 
 def packets_of(parts: Sequence[Part], most_bytes: int) -> Iterator[Sequence[Part]]:

@@ -13,7 +13,7 @@ from asyncmy.constants.CLIENT import FOUND_ROWS
 from orderway.errors import ConfigError
 from orderway.sql.dialects.mysql.dialect import MARIADB, MYSQL, MysqlDialect
 from orderway.sql.dialects.mysql.errors import DRIVER_ERRORS, REFUSES_US, number_of, translated
-from orderway.sql.dialects.mysql.link import Connection, MysqlLink, Session
+from orderway.sql.dialects.mysql.link import MOST_IDLE_S, Connection, MysqlLink, Session
 from orderway.sql.steps import Failed
 
 __all__ = ["open_link"]
@@ -29,7 +29,7 @@ _SETTINGS = {
     "time_zone": "'+00:00'",
     "innodb_lock_wait_timeout": str(LOCK_TIMEOUT_S),
     "lock_wait_timeout": str(SCHEMA_LOCK_TIMEOUT_S),
-    "wait_timeout": "31536000",  # a year, the most that is allowed: a connection that stands idle is no mistake
+    "wait_timeout": str(MOST_IDLE_S),
 }
 _OVERHEAD_BYTES = 1024
 
@@ -89,7 +89,8 @@ async def _begin(connection: Connection, dialect: MysqlDialect, database: str, i
     [(locked, most_bytes, timeout_ends_transaction)] = result.rows
     if locked != 1:
         raise Failed("the session's own lock was refused")
-    return Session(name, database, most_bytes - _OVERHEAD_BYTES, bool(timeout_ends_transaction))
+    own_idle_s = 0 if dialect.idle_setting else idle_s
+    return Session(name, database, most_bytes - _OVERHEAD_BYTES, bool(timeout_ends_transaction), own_idle_s)
 
 
 def _dialect_of(version: str, where: str) -> MysqlDialect:
