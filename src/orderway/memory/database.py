@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
+from weakref import finalize
 
 from orderway.core.ids import SLOTS, slot_of_order
 from orderway.core.journal import Entry
@@ -68,6 +69,7 @@ class MemoryDatabase:
         if not 1 <= shards <= SLOTS:
             raise ConfigError(f"shards is {shards}: 1 to {SLOTS} are allowed")
         self.goods = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        finalize(self, self.goods.close)  # lives as long as we do: an App that is closed may be started again
         self.shards = [Shard() for _ in range(shards)]
         self.workers: dict[int, int] = {}
         self.worker_names: dict[int, str] = {}

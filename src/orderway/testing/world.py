@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from weakref import finalize
 
 from orderway.adapters import Ports, memory_ports, ports_for
 from orderway.app import App
@@ -160,6 +161,7 @@ class World:
         self.channel = ScriptedChannel(self.clock, script, refund_script=refund_script)
         self.card = ScriptedChannel(self.clock, name="card", asks_payer=False, holds=True)
         self.elsewhere = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        finalize(self, self.elsewhere.close)
         self.paid_outside: list[PaidOutside] = []
         self.notes: dict[str, Any] = {}
         self.problems: list[str] = []

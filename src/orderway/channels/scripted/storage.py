@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from weakref import finalize
 
 from orderway.ports.clock import Clock
 
@@ -68,6 +69,7 @@ class Storage:
         self._connection = sqlite3.connect(
             ":memory:" if path is None else path, isolation_level=None, timeout=30, check_same_thread=False
         )
+        finalize(self, self._connection.close)
         # No fsync: the file must survive killed processes, not power cuts, and a killed writer's journal rolls back.
         self._connection.execute("PRAGMA synchronous = OFF")
         self._connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT")

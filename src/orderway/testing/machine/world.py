@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Coroutine
 from random import Random
 from typing import Any, TypeVar
+from weakref import finalize
 
 from orderway import receipts
 from orderway.channels.scripted import Behaviour, PaysAtOnce, RefundBehaviour, RefundsAtOnce, ScriptedChannel
@@ -65,7 +66,8 @@ class World:
         self.hooks_done: Counter[tuple[str, str]] = Counter()
         self.charged: list[str] = []
         self.stirred = True
-        self.shop = sqlite3.connect(":memory:", isolation_level=None)
+        self.shop = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        finalize(self, self.shop.close)
         receipts.create_table(self.shop)
         self.shop.execute("CREATE TABLE goods (order_id TEXT NOT NULL)")
         self.channel = ScriptedChannel(
