@@ -96,7 +96,7 @@ class MysqlLink(Link):
             steps, epoch=self._epoch, begin=begin, commit=commit, most_bytes=self._session.most_bytes
         )
         if self._session.idle_s:
-            self._limit(parts, begin=begin, commit=commit)
+            self._limit(parts, begin=begin)
         self._is_open = self._is_open or begin
         try:
             answer = await self._exchange(parts)
@@ -117,12 +117,13 @@ class MysqlLink(Link):
             await self._ask(f"ROLLBACK;{lifted}" if self._is_limited else "ROLLBACK")
             self._is_open = self._is_limited = False
 
-    def _limit(self, parts: list[Part], *, begin: bool, commit: bool) -> None:
+    def _limit(self, parts: list[Part], *, begin: bool) -> None:
         """Have the session end where it stands idle in this transaction; one that travels in one packet never does."""
-        if begin and not (commit and sum([len(part.sql) + 1 for part in parts]) <= self._session.most_bytes):
+        commits = bool(parts) and parts[-1].role is Role.COMMIT
+        if begin and not (commits and sum([len(part.sql) + 1 for part in parts]) <= self._session.most_bytes):
             parts.insert(1, idle_limit(self._session.idle_s))
             self._is_limited = True
-        if self._is_limited and parts and parts[-1].role is Role.COMMIT:
+        if commits and self._is_limited:
             parts.insert(-1, idle_limit(MOST_IDLE_S))
 
     async def script(self, sql: str) -> None:
