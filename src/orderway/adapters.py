@@ -59,6 +59,14 @@ class Ports:
         """Finish what was accepted, and close it. Idempotent."""
         await self.store.close()
 
+    async def now_us(self) -> int:
+        """The time in microseconds since 1970 as the database has it: this machine's clock may be set wrong.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        return await self.workers.now_us() or SystemClock().now_us()
+
 
 async def open_ports(urls: str | Sequence[str], *, shards: int | None = None, **options: Any) -> Ports:
     """The ports for a URL, or for several; started. See ``ports_for``."""

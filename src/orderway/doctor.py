@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from orderway.adapters import Ports, databases_for, is_in_database, sql_ports, started_queue
 from orderway.errors import ConfigError, OrderwayError, Unavailable
 from orderway.ports.queue import Queue
-from orderway.system_clock import SystemClock
 
 if TYPE_CHECKING:
     from orderway.redis import Redis
@@ -105,8 +104,8 @@ async def _examine_epochs(databases: Sequence[Database]) -> Finding:
 async def _examine_work(databases: Sequence[Database]) -> list[Finding]:
     """Who works, and whether anything has been waiting for too long."""
     ports = sql_ports(databases)
-    now_us = SystemClock().now_us()
     try:
+        now_us = await ports.now_us()
         names = sorted((await ports.workers.names()).values())
         counts = await ports.store.overview(now_us)
     except OrderwayError as error:

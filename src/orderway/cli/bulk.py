@@ -102,8 +102,8 @@ async def _one(settings: Settings, action: Action, order_id: str) -> Explanation
 
 async def _all(settings: Settings, action: Action, conditions: dict[str, Any], yes: bool, counts: Counter[str]) -> None:
     """One result after the other, each counted, and printed as soon as it is there."""
-    query = query_of(limit=_PAGE, **conditions)
     async with running(settings) as app:
+        query = query_of(await app.ports.now_us(), limit=_PAGE, **conditions)
         async for done in app.each(query, lambda order_id: action.act(app, order_id), dry_run=not yes):
             result = _done(action, done) if yes else _rehearsed(app, action, done.order)
             counts[result.verdict] += 1

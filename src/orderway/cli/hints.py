@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import click
 
 from orderway.adapters import Ports, is_in_database, ports_for, started_queue
-from orderway.cli.opening import Settings, chosen, reading, run, time_of
+from orderway.cli.opening import Settings, chosen, reading, run
 from orderway.cli.options import Command
 from orderway.cli.output import console, iso, print_json, print_note
 from orderway.cli.tables import Table
@@ -16,7 +16,6 @@ from orderway.core.hints import Hint, encode
 from orderway.core.ids import check_order_id
 from orderway.errors import ConfigError, Unavailable, UsageError
 from orderway.ports.queue import Buried, Queue
-from orderway.system_clock import SystemClock
 
 __all__ = ["hint", "hints"]
 
@@ -37,7 +36,7 @@ def hint(settings: Settings, order_id: str) -> None:
         check_order_id(order_id)
         async with reading(settings) as database:
             order = await database.ports.store.get(order_id)
-            hinted = await database.ports.store.hint(order_id, await time_of(database.ports))
+            hinted = await database.ports.store.hint(order_id, await database.ports.now_us())
             if not hinted or database.queue is None:
                 return hinted, None
             return hinted, await _send(database.queue, database.ports, Hint(order_id, order.uid))
@@ -55,7 +54,7 @@ async def _send(queue: str | Queue, ports: Ports, hint: Hint) -> bool:
     """Send a hint; False if the queue does not answer, which is told: the order is due all the same."""
     try:
         async with started_queue(queue, ports) as opened:
-            await opened.send(encode(hint), {"due-at-us": str(SystemClock().now_us())})
+            await opened.send(encode(hint), {"due-at-us": str(await ports.now_us())})
     except Unavailable as error:
         print_note(f"no hint was sent, and none is needed: {error}")
         return False

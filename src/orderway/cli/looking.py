@@ -15,7 +15,7 @@ from orderway.adapters import Ports
 from orderway.app import App
 from orderway.cli.documents import entry_document, explanation_document, order_document
 from orderway.cli.money_tables import print_legs, print_refunds
-from orderway.cli.opening import Settings, reading, run, time_of
+from orderway.cli.opening import Settings, reading, run
 from orderway.cli.options import Command, filtered, paged, query_of
 from orderway.cli.output import console, iso, money, print_json, print_problem, safe, stage_text
 from orderway.cli.tables import Table
@@ -65,12 +65,12 @@ def show(settings: Settings, order_id: str) -> None:
 @click.pass_obj
 def list_orders(settings: Settings, /, after: str | None, **conditions: Any) -> None:
     """List orders, a page at a time, by id."""
-    query = query_of(after=after, **conditions)
 
     async def work() -> Page:
         if after is not None:
             check_order_id(after)
         async with reading(settings) as database:
+            query = query_of(await database.ports.now_us(), after=after, **conditions)
             return await database.ports.store.list(query)
 
     page = run(work())
@@ -118,7 +118,7 @@ def print_order(settings: Settings, explanation: Explanation) -> None:
 async def _explained(ports: Ports, businesses: dict[int, Business[Any]] | None, order_id: str) -> Explanation:
     order = await ports.store.get(order_id)
     served = _SERVED if businesses is None else businesses.get(order.type)
-    return explain_order(order, await time_of(ports), await ports.workers.names(), served)
+    return explain_order(order, await ports.now_us(), await ports.workers.names(), served)
 
 
 def _print_explanation(explained: Explanation) -> None:

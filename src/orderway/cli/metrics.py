@@ -6,6 +6,8 @@ import asyncio
 
 import click
 
+from orderway.adapters import Ports
+from orderway.anchored_clock import AnchoredClock
 from orderway.cli.logs import log_json_lines
 from orderway.cli.opening import Settings, reading, run
 from orderway.cli.options import Command
@@ -40,7 +42,7 @@ async def _show(settings: Settings) -> None:
     from orderway.observe import DatabaseMetrics
 
     async with reading(settings) as opened:
-        found = DatabaseMetrics(opened.ports.store, SystemClock())
+        found = DatabaseMetrics(opened.ports.store, await _clock_of(opened.ports))
         await found.gauges.read()
     if settings.json:
         print_json({"metrics": found.samples()})
@@ -55,9 +57,11 @@ async def _serve(settings: Settings, listen: str, every_s: float) -> None:
     with signals_to(stop.set), listening_at(address_of(listen)) as listening:
         assert listening is not None
         async with reading(settings) as opened:
-            found = DatabaseMetrics(opened.ports.store, SystemClock())
+            clock = await _clock_of(opened.ports)
+            found = DatabaseMetrics(opened.ports.store, clock)
             server = server_of(metrics_app(found))
             serving = asyncio.create_task(server.serve(sockets=[listening]))
+            following = asyncio.create_task(clock.run(stop, opened.ports.workers.now_us))
             url = f"{url_of(listening)}/metrics"
             log_json_lines()
             print_json({"url": url}) if settings.json else print_note(f"metrics are at {url}")
@@ -65,4 +69,12 @@ async def _serve(settings: Settings, listen: str, every_s: float) -> None:
                 await found.gauges.run(stop, every_s)
             finally:
                 server.should_exit = True
+                following.cancel()
                 await serving
+
+
+async def _clock_of(ports: Ports) -> AnchoredClock:
+    """The database's time: this machine's own clock may be set wrong."""
+    clock = AnchoredClock(SystemClock())
+    await clock.measure(ports.workers.now_us)
+    return clock

@@ -17,9 +17,8 @@ from orderway.app import App
 from orderway.errors import ConfigError, UsageError
 from orderway.ports.business import Business
 from orderway.ports.queue import Queue
-from orderway.system_clock import SystemClock
 
-__all__ = ["Settings", "chosen", "reading", "run", "running", "time_of"]
+__all__ = ["Settings", "chosen", "reading", "run", "running"]
 
 T = TypeVar("T")
 DEFAULT_URL = "sqlite:///orders.db"
@@ -99,11 +98,6 @@ async def running(settings: Settings, *, needs: str = "") -> AsyncIterator[App]:
         raise ConfigError(f"{error}. Only the database was given, not your App: {_GIVE_APP}") from error
     finally:
         await app.close()
-
-
-async def time_of(ports: Ports) -> int:
-    """The time in microseconds since 1970 as the database has it: an operator's own machine may be set wrong."""
-    return await ports.workers.now_us() or SystemClock().now_us()
 
 
 def chosen(settings: Settings) -> tuple[tuple[str, ...], App | None]:

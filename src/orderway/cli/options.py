@@ -16,7 +16,6 @@ from orderway.core.money import Money, currency
 from orderway.core.order import Stage, Status
 from orderway.errors import InvalidValue
 from orderway.ports.store import Query
-from orderway.system_clock import SystemClock
 
 __all__ = [
     "INSTANT",
@@ -87,16 +86,15 @@ class _Status(click.ParamType[Status]):
         return found
 
 
-class _Instant(click.ParamType[int]):
-    """An instant, in microseconds since 1970: ISO 8601 (UTC where it names no offset), or how long ago (``2h``)."""
+class _Instant(click.ParamType["int | timedelta"]):
+    """An instant, in microseconds since 1970: ISO 8601 (UTC where it names no offset); or how long ago (``2h``)."""
 
     name = "when"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | timedelta:
         try:
             if duration := re.fullmatch(r"(\d{1,9})([smhdw])", str(value)):
-                ago = timedelta(**{_UNITS[duration[2]]: int(duration[1])})
-                return SystemClock().now_us() - ago // timedelta(microseconds=1)
+                return timedelta(**{_UNITS[duration[2]]: int(duration[1])})
             moment = datetime.fromisoformat(str(value))
         except (ValueError, OverflowError):
             self.fail(f"{value!r}: 2026-11-22T08:00:00Z, 2026-11-22, or how long ago (30s, 5m, 2h, 7d)", param, ctx)
@@ -137,10 +135,14 @@ def filtered(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def query_of(
-    *, statuses: tuple[Status, ...] = (), stages: tuple[str, ...] = (), limit: int = 50, **conditions: Any
+    now_us: int, *, statuses: tuple[Status, ...] = (), stages: tuple[str, ...] = (), limit: int = 50, **conditions: Any
 ) -> Query:
-    """The query that the options of ``filtered`` make."""
+    """The query that the options of ``filtered`` make; what is said as how long ago counts back from now."""
     chosen = [Stage(stage) for stage in stages]
+    conditions = {
+        name: max(now_us - value // timedelta(microseconds=1), 0) if isinstance(value, timedelta) else value
+        for name, value in conditions.items()
+    }
     return Query(statuses=statuses or None, stages=chosen or None, limit=limit, **conditions)
 
 

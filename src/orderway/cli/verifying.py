@@ -17,7 +17,6 @@ from orderway.cli.opening import Settings, reading, run
 from orderway.cli.options import Command
 from orderway.cli.output import console, money, print_json, safe
 from orderway.cli.tables import Table
-from orderway.system_clock import SystemClock
 from orderway.verify import Progress as Tell
 from orderway.verify import Report, compare
 from orderway.verify import verify as verify_orders
@@ -49,8 +48,8 @@ def verify(context: click.Context, write: Path | None, against: Path | None) -> 
 
 async def _verify(settings: Settings, write: Path | None, against: Path | None) -> tuple[Report, int | None]:
     checkpoint = Checkpoint(against) if against is not None else None
-    now_us = SystemClock().now_us()
     async with reading(settings) as database:
+        now_us = await database.ports.now_us()
         store, ledger = database.ports.store, database.ports.ledger
         writer = CheckpointWriter(write, now_us) if write is not None else None
         try:
