@@ -17,7 +17,7 @@ from typing import Any
 from bench.ready import HOLDER, ready_order
 from bench.sample import Sample, Stopwatch
 from orderway.sql.dialects.sqlite import connect as sqlite
-from orderway.sql.rows import ENTRY_COLUMNS, INSERT_COLUMNS, UPDATE_COLUMNS, entry_row, insert_row, update_row
+from orderway.sql.rows import ENTRY_COLUMNS, INSERT_COLUMNS, UPDATE_COLUMNS, insert_row, update_row
 
 __all__ = ["measure_baseline", "measure_raw_commits"]
 
@@ -111,7 +111,7 @@ def _rows(number: int) -> Rows:
     order = ready_order(number)
     return Rows(
         order=insert_row(order.created, order.created.slot),
-        created=entry_row(order.first),
+        created=order.first,
         finish=(*update_row(order.finished), order.created.id, order.created.version, HOLDER),
-        finished=(*entry_row(order.second), *entry_row(order.third)),
+        finished=(*order.second, *order.third),
     )

@@ -42,7 +42,7 @@ class AnchoredClock:
         """Microseconds since 1970, UTC. Goes back only where the database's time went back, by more than a second."""
         if self._offset_us is None:
             return self._own.now_us()
-        now_us = self._counted_us(self._own.monotonic_s()) + self._offset_us
+        now_us = round(self._own.monotonic_s() * 1_000_000) + self._offset_us
         if now_us < self._last_us <= now_us + STANDSTILL_US:
             return self._last_us
         self._last_us = now_us
@@ -83,7 +83,7 @@ class AnchoredClock:
         believed at once: somebody has set the database's clock, or this machine has slept.
         """
         error_us = (answered_at_s - asked_at_s) * 1_000_000 / 2
-        offset_us = database_us - self._counted_us((asked_at_s + answered_at_s) / 2)
+        offset_us = database_us - round((asked_at_s + answered_at_s) / 2 * 1_000_000)
         if self._offset_us is not None:
             known_us = self._error_us + (answered_at_s - self._measured_at_s) * DRIFT * 1_000_000
             apart_us = offset_us - self._offset_us
@@ -93,7 +93,3 @@ class AnchoredClock:
             if abs(apart_us) > STANDSTILL_US:
                 logger.warning("the database's time went %+.1f s: this worker follows it", apart_us / 1_000_000)
         self._offset_us, self._error_us, self._measured_at_s = offset_us, error_us, answered_at_s
-
-    @staticmethod
-    def _counted_us(monotonic_s: float) -> int:
-        return round(monotonic_s * 1_000_000)

@@ -39,7 +39,7 @@ class Creating(Outside):
         """A new order id for this user, made without asking anything. The type is not part of it."""
         check_uid(uid)
         business_of(order_type, self.businesses)
-        return self.numbering.by_time(uid)
+        return self.numbering.by_time(uid, self.clock.now_us())
 
     def order_id_from(self, order_type: int, uid: str, own_number: str) -> str:
         """The order id that stands for a number of your own or of a third party: always the same one.
@@ -100,10 +100,10 @@ class Creating(Outside):
         check_uid(uid)
         business = business_of(order_type, self.businesses)
         legs = plan_legs(amount, pay, self.channels)
-        given = self._given_id(order_type, uid, order_id, own_number)
         if actor != SYSTEM:
             check_texts(actor=actor)
         stamp = self.recorder.stamp(actor)
+        given = self._given_id(order_type, uid, order_id, own_number, stamp.at_us)
         fact = created_fact(business, uid, amount, legs, data, remark, own_number, stamp.at_us)
         # An order that waits for its payer is free; one that its creator can carry on at once is held by the insert.
         waits = len(legs) == 1 and legs[0].channel == GATEWAY
@@ -121,7 +121,7 @@ class Creating(Outside):
             self.hinting.send_soon(Hint(order.id, uid))
         return order
 
-    def _given_id(self, order_type: int, uid: str, order_id: str | None, own_number: str) -> str | None:
+    def _given_id(self, order_type: int, uid: str, order_id: str | None, own_number: str, now_us: int) -> str | None:
         """The id that a new order gets; None if it is drawn from the sequence, perhaps several times.
 
         Raises:
@@ -135,4 +135,4 @@ class Creating(Outside):
         if order_id is not None:
             check_id(order_id, uid)
             return order_id
-        return None if self.numbering.draws else self.numbering.by_time(uid)
+        return None if self.numbering.draws else self.numbering.by_time(uid, now_us)

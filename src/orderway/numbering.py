@@ -52,10 +52,10 @@ class Numbering:
         self.draws = by == "sequence"
         """True if new orders get ids by sequence, so that they are written by ``create``."""
 
-    def by_time(self, uid: str) -> str:
+    def by_time(self, uid: str, now_us: int) -> str:
         """An id made of time and randomness, without asking anything."""
         bits = int.from_bytes(self._entropy(7), "big") >> (56 - ids.RANDOM_BITS)
-        return ids.id_by_time(self._clock.now_us(), bits, ids.slot_of_uid(uid))
+        return ids.id_by_time(now_us, bits, ids.slot_of_uid(uid))
 
     async def by_sequence(self, order_type: int, uid: str) -> str:
         """An id made of the sequence's next number.
@@ -89,7 +89,7 @@ class Numbering:
             if order is not None:
                 return order
             logger.info("the order id %s was drawn by sequence and is taken: another is drawn", drawn)
-        by_time = self.by_time(uid)
+        by_time = self.by_time(uid, self._clock.now_us())
         order = await write(by_time)
         if order is None:
             raise OrderExists(f"the new order id {by_time} is taken: is the randomness any?", order_id=by_time)

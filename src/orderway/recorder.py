@@ -225,8 +225,10 @@ class Recorder:
 
     def alert_at_us(self, order: Order[Any], from_us: int) -> int | None:
         """When somebody is to be told again that a person must see to the order; None: nobody is."""
+        if order.stage not in FOR_PEOPLE:
+            return None
         business = self.business_of(order)
-        if order.stage not in FOR_PEOPLE or business.alert_every is None or not business.overrides("alert"):
+        if business.alert_every is None or not business.overrides("alert"):
             return None
         return from_us + business.alert_every // MICROSECOND
 

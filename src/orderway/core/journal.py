@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from hashlib import sha256
 from json.encoder import c_make_encoder, encode_basestring  # type: ignore[attr-defined]
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from orderway.core.facts import FACTS, PRIVATE_FIELDS, Created, Fact
@@ -209,8 +210,8 @@ def differences(row: Order[Any], replayed: Order[Any], *, erased: bool = False) 
 
 def _entry(previous: str, order: Order[Any], fact: Fact, stamp: Stamp) -> Entry:
     at_us, write_id, salt, actor, reason, cause = stamp
-    name, public, private_fields = _SHAPES[type(fact)]
-    body: dict[str, Any] = {field: getattr(fact, field) for field in public} if public else {}
+    name, public, values_of, private_fields = _SHAPES[type(fact)]
+    body: dict[str, Any] = dict(zip(public, values_of(fact), strict=True)) if public else {}
     if body.get("legs"):
         body["legs"] = [{field: getattr(leg, field) for field in _PLANNED} for leg in body["legs"]]
     text = None
@@ -240,12 +241,23 @@ def _hash(previous: str, order_id: str, version: int, fact: str, at_us: int, wri
 
 
 _PLANNED = ("number", "channel", "amount_minor", "currency", "worth_minor", "holds", "at_most")
-_SHAPES: dict[type[Fact], tuple[str, tuple[str, ...], tuple[tuple[str, Any], ...]]] = {
-    kind: (
-        name,
-        tuple(column.name for column in fields(kind) if column.name not in PRIVATE_FIELDS),
-        tuple((column.name, column.default) for column in fields(kind) if column.name in PRIVATE_FIELDS),
-    )
-    for name, kind in FACTS.items()
-}
-"""Each fact's name, its public fields, and its private ones with their defaults."""
+
+
+class _Shape(NamedTuple):
+    """How a kind of fact is written: its name, its public fields with what gives their values, its private defaults."""
+
+    name: str
+    public: tuple[str, ...]
+    values_of: Callable[[Fact], tuple[Any, ...]]
+    private: tuple[tuple[str, Any], ...]
+
+
+def _shape_of(name: str, kind: type[Fact]) -> _Shape:
+    public = tuple(column.name for column in fields(kind) if column.name not in PRIVATE_FIELDS)
+    private = tuple((column.name, column.default) for column in fields(kind) if column.name in PRIVATE_FIELDS)
+    if len(public) == 1:  # attrgetter gives no tuple then
+        return _Shape(name, public, lambda fact: (getattr(fact, public[0]),), private)
+    return _Shape(name, public, attrgetter(*public) if public else lambda _: (), private)
+
+
+_SHAPES = {kind: _shape_of(name, kind) for name, kind in FACTS.items()}

@@ -291,7 +291,7 @@ class Order(Generic[T]):
             raise IllegalTransition(
                 f"order {self.id} is {self.stage}: {kind.__name__} is refused, {problem}", order_id=self.id
             )
-        stage = self.resume_stage if target is RESUME else target
+        resumed = self.resume_stage
         self.version += 1
         self.updated_at_us = at_us
         if fact.data is not None:
@@ -299,7 +299,7 @@ class Order(Generic[T]):
             self._data = None
         if kind in CHANGES:
             CHANGES[kind](self, fact)
-        self.stage = cast(Stage, stage)
+        self.stage = target if isinstance(target, Stage) else cast(Stage, resumed)  # RESUME
 
 
 _IN_HAND = frozenset({LegState.PAID, LegState.HELD})

@@ -75,7 +75,7 @@ def observed(create: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Corouti
 
     @functools.wraps(create)
     def around(*arguments: P.args, **named: P.kwargs) -> Coroutine[Any, Any, T]:
-        observers = cast(Any, arguments[0]).observers
+        observers: Sequence[Observer] = arguments[0].observers  # type: ignore[attr-defined]
         if not observers:
             return create(*arguments, **named)
         act = functools.partial(create, *arguments, **named)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from orderway.core.ids import slot_of_order
 from orderway.errors import Unavailable
 from orderway.sql.database import Database
 from orderway.sql.shards import ShardMap
@@ -102,8 +103,10 @@ class Cluster:
         Raises:
             InvalidValue: this is no order id.
         """
-        shard = self.shards.of_order(order_id)
-        return self._only or self._of_shard(shard)
+        if self._only is not None:
+            slot_of_order(order_id)  # refuses what is none
+            return self._only
+        return self._of_shard(self.shards.of_order(order_id))
 
     def of_uid(self, uid: str) -> Database:
         """The database that this user's orders and accounts live in.

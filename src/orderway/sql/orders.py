@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from orderway.core.ids import slot_of_order
 from orderway.core.order import Order
 from orderway.errors import DeliveryFailed, InvalidValue, OrderwayError
 from orderway.ports.limits import misfit_in_order
@@ -19,7 +20,7 @@ from orderway.sql.dialect import Dialect, OrderStatements
 from orderway.sql.lazily import Lazily
 from orderway.sql.operations import Claim, Create, Hint, Hold, Operation, Postpone, Record
 from orderway.sql.refusals import exists, not_found, refused_value, state_error
-from orderway.sql.rows import Unreadable, entry_row, insert_row, leg_row, orders_of, update_row
+from orderway.sql.rows import Unreadable, insert_row, leg_row, orders_of, update_row
 from orderway.sql.shards import ShardMap
 from orderway.sql.steps import SETTLE, Mismatch, Own, Read, Refused, Steps, unless_refused
 
@@ -59,8 +60,8 @@ class OrderWrites:
         """Insert orders, their legs and first entries."""
         for statements, group in self._by_shard([(operation.order.id, operation) for operation in operations]):
             yield from statements.create(
-                [insert_row(operation.order, operation.order.slot) for operation in group],
-                [entry_row(operation.entry) for operation in group],
+                [insert_row(operation.order, slot_of_order(operation.order.id)) for operation in group],
+                [operation.entry for operation in group],
                 [leg_row(operation.order.id, leg) for operation in group for leg in operation.order.legs],
             )
         for operation in operations:
@@ -73,7 +74,7 @@ class OrderWrites:
         for statements, group in self._by_shard(changes):
             yield from statements.record(
                 [_record_row(change) for change in group],
-                [entry_row(entry) for change in group for entry in change.entries],
+                [entry for change in group for entry in change.entries],
                 [
                     leg_row(change.order.id, leg)
                     for change in group

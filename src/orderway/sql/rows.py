@@ -25,7 +25,6 @@ __all__ = [
     "UPDATE_COLUMNS",
     "Unreadable",
     "entry_of",
-    "entry_row",
     "insert_row",
     "leg_row",
     "orders_of",
@@ -54,7 +53,8 @@ LEG_COLUMNS = (
     *("authorized_minor", "captured_minor", "refunding_minor", "refunded_minor"),
     *("worth_minor", "holds", "at_most", "disputed_minor"),
 )
-ENTRY_COLUMNS = ("order_id", "version", "fact", "at_us", "write_id", "body", "private", "digest")
+ENTRY_COLUMNS = Entry._fields
+"""An entry is its own row."""
 
 PARKED_COLUMNS = tuple(column.name for column in fields(ParkedPayment))
 
@@ -175,20 +175,6 @@ def leg_row(order_id: str, leg: Leg) -> tuple[Any, ...]:
         int(leg.holds),
         int(leg.at_most),
         leg.disputed_minor,
-    )
-
-
-def entry_row(entry: Entry) -> tuple[Any, ...]:
-    """The values of ``ENTRY_COLUMNS``."""
-    return (
-        entry.order_id,
-        entry.version,
-        entry.fact,
-        entry.at_us,
-        entry.write_id,
-        entry.body,
-        entry.private,
-        entry.digest,
     )
 
 

@@ -40,6 +40,9 @@ def array(values: Sequence[Any]) -> str:
     Raises:
         Refused: a value is of another type, or an integer too long to be printed.
     """
+    count = len(values)
+    if count > 1 and values.count(values[0]) == count:  # most columns of a batch: nothing is looked at value by value
+        return f"{{{','.join([array(values[:1])[1:-1]] * count)}}}"
     if type(values[0]) is str:
         try:
             text = _SEPARATOR.join(values)
