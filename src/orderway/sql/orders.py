@@ -7,7 +7,8 @@ one of them cannot be done as it stands, it raises: the transaction is rolled ba
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from orderway.core.ids import slot_of_order
@@ -58,7 +59,7 @@ class OrderWrites:
 
     def create(self, operations: Sequence[Create]) -> Steps[None]:
         """Insert orders, their legs and first entries."""
-        for statements, group in self._by_shard([(operation.order.id, operation) for operation in operations]):
+        for statements, group in self._by_shard(operations, _order_id_of):
             yield from statements.create(
                 [insert_row(operation.order, slot_of_order(operation.order.id)) for operation in group],
                 [operation.entry for operation in group],
@@ -70,14 +71,14 @@ class OrderWrites:
     def record(self, operations: Sequence[Record]) -> Steps[None]:
         """Update rows whose version and holder are as expected, and append the entries."""
         _refuse_twice(operations)
-        changes = [(operation.change.order.id, operation.change) for operation in operations]
-        for statements, group in self._by_shard(changes):
+        for statements, group in self._by_shard(operations, _order_id_of):
+            changes = [operation.change for operation in group]
             yield from statements.record(
-                [_record_row(change) for change in group],
-                [entry for change in group for entry in change.entries],
+                [_record_row(change) for change in changes],
+                [entry for change in changes for entry in change.entries],
                 [
                     leg_row(change.order.id, leg)
-                    for change in group
+                    for change in changes
                     if change.order.legs and any(entry.fact not in _LEAVES_LEGS_ALONE for entry in change.entries)
                     for leg in change.order.legs
                 ],
@@ -91,7 +92,7 @@ class OrderWrites:
 
     def hold(self, operations: Sequence[Hold]) -> Steps[None]:
         """Take hold where nobody alive has it, then read all of them."""
-        for statements, group in self._by_shard([(operation.order_id, operation) for operation in operations]):
+        for statements, group in self._by_shard(operations, _order_id_of):
             rows = [(operation.order_id, operation.holder, operation.due_at_us) for operation in group]
             yield from statements.hold(rows)
             orders = orders_of((yield from statements.orders([row[0] for row in rows])))
@@ -151,7 +152,7 @@ class OrderWrites:
 
     def postpone(self, operations: Sequence[Postpone]) -> Steps[None]:
         """Let go of orders that are still held."""
-        for statements, group in self._by_shard([(operation.order_id, operation) for operation in operations]):
+        for statements, group in self._by_shard(operations, _order_id_of):
             rows = [
                 (each.order_id, each.version, each.holder, each.due_at_us, each.attempts, each.last_error)
                 for each in group
@@ -162,7 +163,7 @@ class OrderWrites:
 
     def hint(self, operations: Sequence[Hint]) -> Steps[None]:
         """Make orders due now."""
-        for statements, group in self._by_shard([(operation.order_id, operation) for operation in operations]):
+        for statements, group in self._by_shard(operations, _order_id_of):
             hinted = yield from statements.hint([(operation.order_id, operation.now_us) for operation in group])
             for operation in group:
                 operation.result = operation.order_id in hinted
@@ -184,7 +185,7 @@ class OrderWrites:
     def find_all(self, order_ids: Sequence[str]) -> Steps[dict[str, Order[Any] | Unreadable]]:
         """Those of the orders that exist, by id."""
         orders: dict[str, Order[Any] | Unreadable] = {}
-        for statements, group in self._by_shard([(order_id, order_id) for order_id in dict.fromkeys(order_ids)]):
+        for statements, group in self._by_shard(list(dict.fromkeys(order_ids)), str):
             orders |= orders_of((yield from statements.orders(group)))
         return orders
 
@@ -205,9 +206,8 @@ class OrderWrites:
 
     def refuse_records(self, operations: Sequence[Record]) -> Steps[set[Operation[Any]]]:
         """Those whose order is missing, or has another version or holder, with the error that says so."""
-        changes = [(operation.change.order.id, operation) for operation in operations]
         refused: set[Operation[Any]] = set()
-        for statements, group in self._by_shard(changes):
+        for statements, group in self._by_shard(operations, _order_id_of):
             rows = yield from unless_refused(statements.states([each.change.order.id for each in group]), None)
             if rows is None:
                 continue
@@ -254,15 +254,20 @@ class OrderWrites:
         """The statements of the shard that this order lives in."""
         return self._only or self._statements[self._shards.of_order(order_id)]
 
-    def _by_shard(self, items: list[tuple[str, T]]) -> list[tuple[OrderStatements, list[T]]]:
+    def _by_shard(
+        self, items: Sequence[T], order_id_of: Callable[[T], str]
+    ) -> Sequence[tuple[OrderStatements, Sequence[T]]]:
         if not items:
-            return []
+            return ()
         if self._only is not None:
-            return [(self._only, [item for _, item in items])]
+            return ((self._only, items),)
         groups: dict[int, list[T]] = {}
-        for order_id, item in items:
-            groups.setdefault(self._shards.of_order(order_id), []).append(item)
+        for item in items:
+            groups.setdefault(self._shards.of_order(order_id_of(item)), []).append(item)
         return [(self._statements[shard], group) for shard, group in sorted(groups.items())]
+
+
+_order_id_of: Callable[[Any], str] = attrgetter("order_id")
 
 
 def _record_row(change: Change) -> tuple[Any, ...]:
