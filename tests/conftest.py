@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import pytest
 
@@ -62,6 +65,25 @@ def pytest_collection_finish() -> None:
     # Thousands of collected tests live as long as the run: looking through them at each collection takes a tenth of it.
     gc.collect()
     gc.freeze()
+
+
+class Certificate(NamedTuple):
+    """A certificate for 127.0.0.1, signed by itself, and its key: files of PEM that every server's account can read."""
+
+    path: Path
+    key: Path
+
+
+@pytest.fixture(scope="session")
+def certificate() -> Iterator[Certificate]:
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        made = Certificate(Path(name) / "certificate.pem", Path(name) / "key.pem")
+        make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test"]
+        make += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(made.path), "-keyout", str(made.key)]
+        subprocess.run(make, check=True, capture_output=True)
+        made.key.chmod(0o644)
+        yield made
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
@@ -27,8 +28,10 @@ SECRET = "hunter2"
         (f"mysql://me:{SECRET}@host", "names no database"),
         (f"mysql://me:{SECRET}@host/a/b", "names no database"),
         (f"mysql://me:{SECRET}@host:port/name", "wrong host or port"),
-        (f"mysql://me:{SECRET}@host/name?charset=latin1", "ssl, ssl_ca, unix_socket are allowed"),
-        (f"mysql://me:{SECRET}@host/name?ssl=maybe", "true or false"),
+        (
+            f"mysql://me:{SECRET}@host/name?charset=latin1",
+            "ssl, ssl_ca, ssl_cert, ssl_key, ssl_verify, unix_socket are allowed",
+        ),
     ],
 )
 def test_a_url_that_cannot_be_is_refused_without_its_password(url: str, words: str) -> None:
@@ -38,11 +41,13 @@ def test_a_url_that_cannot_be_is_refused_without_its_password(url: str, words: s
 
 
 def test_a_url_may_hold_any_character() -> None:
-    server = MysqlServer(f"mariadb://{quote('m@e', safe='')}:{quote('p@/:%é', safe='')}@[::1]:3307/na%20me?ssl=true")
+    server = MysqlServer(
+        f"mariadb://{quote('m@e', safe='')}:{quote('p@/:%é', safe='')}@[::1]:3307/na%20me?ssl_verify=false"
+    )
     arguments = server._arguments
     assert (arguments["user"], arguments["password"]) == ("m@e", "p@/:%é".encode())
     assert (arguments["host"], arguments["port"], arguments["database"]) == ("::1", 3307, "na me")
-    assert arguments["ssl"] is True
+    assert arguments["ssl"].verify_mode is ssl.CERT_NONE
     assert server.where == "mariadb://::1:3307/na me"
 
 

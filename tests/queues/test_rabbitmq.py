@@ -10,10 +10,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import fields
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -241,23 +240,12 @@ async def taken(queue: RabbitmqQueue) -> bytes:
     return message.body
 
 
-@pytest.fixture
-def readable() -> Iterator[Path]:
-    """A folder whose files the server's account can read."""
-    with TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
 @pytest.mark.slow
-async def test_over_tls_the_certificate_is_verified(own_server: StartServer, readable: Path) -> None:
-    certificate, key, port = readable / "certificate.pem", readable / "key.pem", free_port()
-    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test"]
-    make += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(certificate), "-keyout", str(key)]
-    await asyncio.to_thread(subprocess.run, make, check=True, capture_output=True)
-    key.chmod(0o644)
+async def test_over_tls_the_certificate_is_verified(own_server: StartServer, certificate: tuple[Path, Path]) -> None:
+    path, key = certificate
+    port = free_port()
     settings = {"listeners.ssl.1": f"127.0.0.1:{port}", "ssl_options.verify": "verify_none"}
-    files = {"ssl_options.certfile": str(certificate), "ssl_options.keyfile": str(key)}
+    files = {"ssl_options.certfile": str(path), "ssl_options.keyfile": str(key)}
     server = await asyncio.to_thread(own_server, RabbitmqServer({**settings, **files}))
     url = server.new_database().replace("amqp:", "amqps:").replace(f":{server.port}", f":{port}")
     stranger = RabbitmqQueue.from_url(url)
@@ -265,7 +253,7 @@ async def test_over_tls_the_certificate_is_verified(own_server: StartServer, rea
     with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
         await stranger.send(b"")
     await stranger.close()
-    queue = RabbitmqQueue.from_url(f"{url}&tls_trust_certs={certificate}")
+    queue = RabbitmqQueue.from_url(f"{url}&tls_trust_certs={path}")
     await queue.start(SystemClock())
     async with asyncio.timeout(WITHIN_S):
         await queue.send(b"secret")

@@ -13,7 +13,10 @@ import pytest
 
 SCRIPT = (Path(__file__).parents[2] / ".ci" / "packages").read_text()
 NOBODY = 65534
-PROGRAMS = ("initdb", "mariadbd", "redis-server", "rabbitmq-server", "psql", "mariadb", "hledger", "promtool")
+PROGRAMS = (
+    *("initdb", "mariadbd", "redis-server", "rabbitmq-server", "psql", "mariadb"),
+    *("pgbouncer", "hledger", "promtool"),
+)
 
 
 @pytest.fixture

@@ -61,11 +61,12 @@ class RedisConnections:
         self._client: Client | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         try:
-            self._pool()  # which connects to nothing yet: it tells a wrong URL
+            pool = self._pool()
+            pool.connection_class(**pool.connection_kwargs)  # nothing is connected yet: it tells a wrong URL or option
         except (ValueError, TypeError):  # whose texts may quote a part of the password
             raise ConfigError(
                 f"redis.url {mask(options.url)!r} cannot be read: redis://user:password@host:6379/0 is its form; what"
-                " is special in a password is percent-encoded"
+                " is special in a password is percent-encoded. Options are redis-py's, as in ?ssl_ca_certs=/path"
             ) from None
 
     def __repr__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ from orderway.sql.network.link import CommitLost, Link
 from orderway.sql.refusals import check_epoch
 from orderway.sql.steps import Busy, Conflict, Failed, Mismatch, OwnRead, Read, Refused, Step, Write
 
-__all__ = ["MOST_IDLE_S", "Connection", "MysqlLink", "Session"]
+__all__ = ["MOST_IDLE_S", "Connection", "MysqlLink", "Session", "disconnect"]
 
 _LONGEST_LOCK_NAME = 64
 MOST_IDLE_S = 31_536_000
@@ -35,6 +36,7 @@ class Connection(Protocol):
     """What is used of the driver's connection. Its cursor would ask for the text of every warning, with a trip each."""
 
     _result: _Result | None
+    _transport: asyncio.Transport | None
 
     async def query(self, sql: bytes) -> int:
         """Send statements, and read the answer to the first."""
@@ -43,7 +45,15 @@ class Connection(Protocol):
         """Read the answer to the next one."""
 
     def close(self) -> None:
-        """Disconnect at once."""
+        """Disconnect; over TLS, once the server has said that it heard so."""
+
+
+def disconnect(connection: Connection) -> None:
+    """Disconnect at once: nobody waits until the other side, which may be gone, has taken leave."""
+    transport = connection._transport
+    connection.close()
+    if transport is not None:
+        transport.abort()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +166,7 @@ class MysqlLink(Link):
 
     async def close(self) -> None:
         """Disconnect, without waiting for anybody."""
-        self._connection.close()
+        disconnect(self._connection)
 
     async def _value(self, sql: str) -> Any:
         answer = await self._ask(sql)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MysqlServer"]
 
-_OPTIONS = ("ssl", "ssl_ca", "unix_socket")
+_OPTIONS = ("ssl", "ssl_ca", "ssl_cert", "ssl_key", "ssl_verify", "unix_socket")
 
 
 class MysqlServer:
@@ -21,7 +23,9 @@ class MysqlServer:
 
     Args:
         url: ``mysql://user:password@host:port/name``, or ``mariadb://``: which of both it is, the server says. Reserved
-            characters are percent-encoded. Options: ``ssl=true``, ``ssl_ca=/path``, ``unix_socket=/path``.
+            characters are percent-encoded. Options: ``ssl=true`` for TLS, verified by the system's certificates or by
+            those of ``ssl_ca=/path``, or not at all with ``ssl_verify=false``; ``ssl_cert=/path`` and ``ssl_key=/path``
+            for a certificate of our own; ``unix_socket=/path``.
 
     Raises:
         ConfigError: the URL is not of this form, or the driver is not installed.
@@ -65,18 +69,53 @@ class MysqlServer:
 
 
 def _options(query: str, where: str) -> dict[str, Any]:
-    """What stands behind the question mark, as the driver wants it."""
+    """What stands behind the question mark, as the driver wants it.
+
+    Raises:
+        ConfigError: an option is unknown, or of another form.
+    """
     given = dict(parse_qsl(query, keep_blank_values=True))
     unknown = sorted(set(given) - set(_OPTIONS))
     if unknown:
         raise ConfigError(f"{where}: {unknown[0]!r} is no option of the URL: {', '.join(_OPTIONS)} are allowed")
-    found: dict[str, Any] = {}
-    if given.get("ssl", "false") not in ("true", "false"):
-        raise ConfigError(f"{where}: ssl={given['ssl']}: true or false are allowed")
-    if "ssl_ca" in given:
-        found["ssl"] = {"ca": given["ssl_ca"]}
-    elif given.get("ssl") == "true":
-        found["ssl"] = True
-    if "unix_socket" in given:
-        found["unix_socket"] = given["unix_socket"]
-    return found
+    socket = {"unix_socket": given.pop("unix_socket")} if "unix_socket" in given else {}
+    return {**socket, "ssl": _encryption(given, where)} if given else socket
+
+
+def _encryption(given: Mapping[str, str], where: str) -> ssl.SSLContext | None:
+    """The encryption that is asked for; None if none is. Who answers is verified, unless that is switched off.
+
+    The driver gets no options of its own to make it from: it would verify nothing without ``ssl_ca``.
+
+    Raises:
+        ConfigError: a switch is neither true nor false, a file cannot be read, or options contradict each other.
+    """
+    wanted, verified = (_switch(given, name, where) for name in ("ssl", "ssl_verify"))
+    files = [name for name in ("ssl_ca", "ssl_cert", "ssl_key") if name in given]
+    if not wanted:
+        if files or "ssl_verify" in given:
+            raise ConfigError(f"{where}: ssl=false, and {[*files, 'ssl_verify'][0]} is given: drop one of them")
+        return None
+    if "ssl_key" in given and "ssl_cert" not in given:
+        raise ConfigError(
+            f"{where}: ssl_key is of no use without ssl_cert: give both, or one file with both as ssl_cert"
+        )
+    if "ssl_ca" in given and not verified:
+        raise ConfigError(f"{where}: ssl_verify=false verifies nothing, and ssl_ca says by what: drop one of them")
+    try:
+        context = ssl.create_default_context(cafile=given.get("ssl_ca"))
+        if "ssl_cert" in given:
+            context.load_cert_chain(given["ssl_cert"], given.get("ssl_key"))
+    except OSError as error:
+        raise ConfigError(f"{where}: {' or '.join(files)} cannot be read, files of PEM are expected: {error}") from None
+    if not verified:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _switch(given: Mapping[str, str], name: str, where: str) -> bool:
+    value = given.get(name, "true")
+    if value not in ("true", "false"):
+        raise ConfigError(f"{where}: {name}={value}: true or false are allowed")
+    return value == "true"

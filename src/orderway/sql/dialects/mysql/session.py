@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import ssl
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from asyncmy.constants.CLIENT import FOUND_ROWS
 from orderway.errors import ConfigError
 from orderway.sql.dialects.mysql.dialect import MARIADB, MYSQL, MysqlDialect
 from orderway.sql.dialects.mysql.errors import DRIVER_ERRORS, REFUSES_US, number_of, translated
-from orderway.sql.dialects.mysql.link import MOST_IDLE_S, Connection, MysqlLink, Session
+from orderway.sql.dialects.mysql.link import MOST_IDLE_S, Connection, MysqlLink, Session, disconnect
 from orderway.sql.steps import Failed
 
 __all__ = ["open_link"]
@@ -60,10 +61,10 @@ async def open_link(
         dialect = _dialect_of(opened.get_server_info(), where)
         session = await _begin(connection, dialect, str(arguments["database"]), idle_s)
     except DRIVER_ERRORS as error:
-        connection.close()
+        disconnect(connection)
         raise _refusal(error, where) from error
     except BaseException:
-        connection.close()
+        disconnect(connection)
         raise
     return MysqlLink(connection, session, epoch), dialect
 
@@ -104,8 +105,23 @@ def _dialect_of(version: str, where: str) -> MysqlDialect:
 
 
 def _refusal(error: BaseException, where: str) -> ConfigError | Failed:
+    match _cause_in_tls(error):
+        case ssl.SSLCertVerificationError(verify_message=problem):
+            return ConfigError(
+                f"{where} is not believed to be who it should be: {problem}. Give the authority that signed its"
+                " certificate as ssl_ca, and the host by the name that stands in it"
+            )
+        case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
+            return ConfigError(f"{where} speaks no TLS: switch it on there, or leave the options ssl... out of the URL")
     if number_of(error) in REFUSES_US:
         return ConfigError(
             f"{where} refuses us: {translated(error)}. Check user, password, database, and the user's rights"
         )
     return Failed(str(translated(error)))
+
+
+def _cause_in_tls(error: BaseException | None) -> ssl.SSLError | None:
+    """What failed in TLS, if the driver's error came from that."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error

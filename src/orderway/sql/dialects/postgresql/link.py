@@ -14,6 +14,7 @@ from orderway.errors import Unavailable
 from orderway.sql.dialects.postgresql.errors import DRIVER_ERRORS, translated
 from orderway.sql.dialects.postgresql.fenced import Fenced, together
 from orderway.sql.dialects.postgresql.own import own_call
+from orderway.sql.dialects.postgresql.server import LOCK_TIMEOUT
 from orderway.sql.network.link import CommitLost, Link
 from orderway.sql.refusals import check_epoch
 from orderway.sql.steps import Busy, Conflict, Count, Failed, Mismatch, Own, OwnRead, Read, Refused, Step, Write
@@ -83,7 +84,7 @@ class PostgresqlLink(Link):
         try:
             await self._execute(f"SELECT pg_advisory_lock({lock_key(name)})")
         finally:
-            await self._execute("RESET lock_timeout")
+            await self._execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
 
     async def unlock(self, name: str) -> None:
         """Give a lock back."""

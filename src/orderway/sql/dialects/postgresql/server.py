@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from orderway.errors import ConfigError
@@ -11,16 +12,20 @@ from orderway.sql.dialects.postgresql.dialect import POSTGRESQL
 from orderway.sql.steps import Refused
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from orderway.sql.dialects.postgresql.link import PostgresqlLink
 
-__all__ = ["PostgresqlServer"]
+__all__ = ["LOCK_TIMEOUT", "PostgresqlServer"]
+
+LOCK_TIMEOUT = "2s"
 
 _SETTINGS = {
     "application_name": "orderway",
     "default_transaction_isolation": "read committed",
     "timezone": "UTC",
     # Who waits longer for a row stands in the way of everybody behind: what is locked is refused alone.
-    "lock_timeout": "2s",
+    "lock_timeout": LOCK_TIMEOUT,
     # Statements are prepared once, often on empty tables: a plan made then must be right for full ones, too.
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -35,6 +40,11 @@ _SETTINGS = {
 
 _DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 """Where the server forgets commits in a crash by default. Any other value of the server's own stays as it is."""
+_HOLDS = (
+    "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND pid = pg_backend_pid()"
+    " AND ((classid::bigint << 32) | objid::bigint) = {}"
+)
+"""One row if this session has the lock of this number."""
 _OLDEST = 12
 
 
@@ -73,21 +83,13 @@ class PostgresqlServer:
 
     async def connect(self, epoch: int | None, idle_s: int = 0) -> PostgresqlLink:
         """Open a connection; see ``Server.connect``."""
-        import asyncpg
-
         from orderway.sql.dialects.postgresql.errors import DRIVER_ERRORS, REFUSES_US, translated
         from orderway.sql.dialects.postgresql.link import PostgresqlLink, lock_key
 
         name = secrets.token_hex(15)
         idle = {"idle_in_transaction_session_timeout": f"{idle_s}s"} if idle_s else {}
         try:
-            connection = await asyncpg.connect(
-                self.url,
-                server_settings=_SETTINGS | idle,
-                statement_cache_size=2048,
-                max_cached_statement_lifetime=0,
-                max_cacheable_statement_size=0,
-            )
+            connection = await self._open(_SETTINGS | idle)
         except REFUSES_US as error:
             raise ConfigError(
                 f"{self.where} refuses us: {error}. Check user, password, database, and the user's rights"
@@ -98,10 +100,13 @@ class PostgresqlServer:
                 raise ConfigError(f"{self.where} cannot be reached as the URL says: {problem}") from None
             raise problem from error
         try:
-            await connection.execute(f"{_DURABLE}; SELECT pg_advisory_lock({lock_key(name)})")
+            await self._take_session(connection, lock_key(name))
         except DRIVER_ERRORS as error:
             connection.terminate()
             raise translated(error) from error
+        except BaseException:
+            connection.terminate()
+            raise
         version = connection.get_server_version()
         if version.major < _OLDEST:
             connection.terminate()
@@ -109,6 +114,40 @@ class PostgresqlServer:
                 f"{self.where} is PostgreSQL {version.major}.{version.minor}: {_OLDEST} or later is needed"
             )
         return PostgresqlLink(connection, name, epoch)
+
+    async def _open(self, settings: Mapping[str, str]) -> asyncpg.Connection[Any]:
+        import asyncpg
+
+        cache = {"statement_cache_size": 2048, "max_cached_statement_lifetime": 0, "max_cacheable_statement_size": 0}
+        try:
+            return await asyncpg.connect(self.url, server_settings=dict(settings), **cache)
+        except asyncpg.ProtocolViolationError:  # a pooler that takes no settings from its clients
+            connection = await asyncpg.connect(self.url, **cache)
+        await connection.execute("; ".join([f"SET {name} = '{value}'" for name, value in settings.items()]))
+        return connection
+
+    async def _take_session(self, connection: asyncpg.Connection[Any], lock: int) -> None:
+        """Make a session durable, and take the lock that it is known by.
+
+        Raises:
+            ConfigError: a pooler gives this session to others, too.
+        """
+        import asyncpg
+
+        is_direct = f"SELECT 1 WHERE pg_backend_pid() = {connection.get_server_pid()}"
+        if await connection.execute(f"{_DURABLE}; SELECT pg_advisory_lock({lock}); {is_direct}") == "SELECT 1":
+            return
+        other = await asyncpg.connect(self.url, statement_cache_size=0)
+        try:
+            shared = await other.execute(_HOLDS.format(lock)) != "SELECT 0"
+        finally:
+            other.terminate()
+        if shared:
+            raise ConfigError(
+                f"{self.where} is a pooler that gives one session to several clients, and the sessions of Orderway hold"
+                " locks for their whole life: give the address of the server itself, or of a pool of whole sessions"
+                " (PgBouncer: pool_mode = session)"
+            )
 
 
 def _host_of(place: str) -> str:

@@ -1,0 +1,82 @@
+"""TLS to MariaDB: who answers is verified, unless that is switched off; and nothing goes over the wire without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mysql_links import value_of
+
+from orderway.errors import ConfigError
+from orderway.sql.dialects.mysql import MysqlServer
+from orderway.sql.dialects.mysql.link import MysqlLink
+from orderway.testing.servers import MariadbServer
+from orderway.testing.servers.fixtures import StartServer
+
+Certificate = tuple[Path, Path]
+CIPHER = "SELECT variable_value FROM information_schema.session_status WHERE variable_name = 'Ssl_cipher'"
+
+
+@pytest.fixture
+def url(own_server: StartServer, certificate: Certificate) -> str:
+    """Of a database on a server that speaks TLS to whoever wants it."""
+    path, key = certificate
+    server = own_server(MariadbServer({"ssl_cert": str(path), "ssl_key": str(key), "ssl_ca": str(path)}))
+    return server.new_database()
+
+
+async def encrypted(link: MysqlLink) -> bool:
+    cipher = await value_of(link, CIPHER)
+    await link.close()
+    return bool(cipher)
+
+
+async def test_who_answers_is_verified(url: str, certificate: Certificate) -> None:
+    with pytest.raises(ConfigError, match=r"not believed.*: self-signed certificate.*as ssl_ca"):
+        await MysqlServer(f"{url}?ssl=true").connect(None)  # no authority of the system's has signed it
+    elsewhere = url.replace("127.0.0.1", "localhost")
+    with pytest.raises(ConfigError, match="mismatch, certificate is not valid"):
+        await MysqlServer(f"{elsewhere}?ssl_ca={certificate[0]}").connect(None)
+    assert await encrypted(await MysqlServer(f"{url}?ssl_ca={certificate[0]}").connect(None))
+    assert not await encrypted(await MysqlServer(url).connect(None))
+
+
+async def test_verifying_can_be_switched_off(url: str) -> None:
+    assert await encrypted(await MysqlServer(f"{url}?ssl_verify=false").connect(None))
+
+
+async def test_a_certificate_of_our_own_is_shown(url: str, certificate: Certificate) -> None:
+    path, key = certificate
+    files = f"ssl_ca={path}&ssl_cert={path}&ssl_key={key}"
+    link = await MysqlServer(f"{url}?{files}").connect(None)
+    await link.script("CREATE USER shown IDENTIFIED BY 'x' REQUIRE X509; GRANT ALL ON *.* TO shown")
+    await link.close()
+    place = url.partition("@127")[2]
+    with pytest.raises(ConfigError, match="Access denied"):
+        await MysqlServer(f"mysql://shown:x@127{place}?ssl_ca={path}").connect(None)
+    assert await encrypted(await MysqlServer(f"mysql://shown:x@127{place}?{files}").connect(None))
+
+
+async def test_a_server_without_it_is_told_nothing(mariadb_url: str) -> None:
+    with pytest.raises(ConfigError, match="speaks no TLS"):
+        await MysqlServer(f"{mariadb_url}?ssl_verify=false").connect(None)
+    assert not await encrypted(await MysqlServer(mariadb_url).connect(None))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("ssl=maybe", "ssl=maybe: true or false"),
+        ("ssl_verify=1", "ssl_verify=1: true or false"),
+        ("ssl=false&ssl_ca=/ca.pem", "ssl=false, and ssl_ca is given"),
+        ("ssl=false&ssl_verify=false", "ssl=false, and ssl_verify is given"),
+        ("ssl_verify=false&ssl_ca=/ca.pem", "drop one of them"),
+        ("ssl_ca=/nowhere.pem", "ssl_ca cannot be read.*No such file"),
+        (f"ssl_ca={__file__}", "ssl_ca cannot be read, files of PEM are expected"),
+        ("ssl_cert=/nowhere.pem", "ssl_cert cannot be read"),
+        ("ssl_key=/key.pem", "ssl_key is of no use without ssl_cert"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_connected_to(options: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        MysqlServer(f"mysql://me@host/name?{options}")
