@@ -57,10 +57,11 @@ async def test_a_certificate_of_our_own_is_shown(url: str, certificate: Certific
     assert await encrypted(await MysqlServer(f"mysql://shown:x@127{place}?{files}").connect(None))
 
 
-async def test_a_server_without_it_is_told_nothing(mariadb_url: str) -> None:
+async def test_a_server_without_it_is_told_nothing(own_server: StartServer) -> None:
+    url = own_server(MariadbServer({"ssl": "0"})).new_database()
     with pytest.raises(ConfigError, match="speaks no TLS"):
-        await MysqlServer(f"{mariadb_url}?ssl_verify=false").connect(None)
-    assert not await encrypted(await MysqlServer(mariadb_url).connect(None))
+        await MysqlServer(f"{url}?ssl_verify=false").connect(None)
+    assert not await encrypted(await MysqlServer(url).connect(None))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ SCRIPT = (Path(__file__).parents[2] / ".ci" / "packages").read_text()
 NOBODY = 65534
 PROGRAMS = (
     *("initdb", "mariadbd", "redis-server", "rabbitmq-server", "psql", "mariadb"),
-    *("pgbouncer", "hledger", "promtool"),
+    *("pgbouncer", "openssl", "hledger", "promtool"),
 )
 
 
