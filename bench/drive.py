@@ -19,6 +19,7 @@ from bench.sample import Sample, Stopwatch
 from orderway import App, Order, Stage, blocking
 
 __all__ = [
+    "MOST_WINDOWS",
     "app_over",
     "check_finished",
     "closed_loop",

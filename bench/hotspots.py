@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contestants import CONTESTANTS, HEADLINE, UIDS
-from bench.drive import app_over, run_on_loop
+from bench.drive import MOST_WINDOWS, app_over, run_on_loop
 from bench.rounds import in_processes
 
 __all__ = ["measure_hotspots"]
@@ -81,7 +81,10 @@ async def _drive(path: Path, callers: int, seconds: float, is_profiled: bool) ->
         before, began = _cpu_by_thread(), orders
         if is_profiled:
             profile.enable()
-        await asyncio.sleep(seconds)
+        for _ in range(MOST_WINDOWS):
+            await asyncio.sleep(seconds)
+            if orders > began:
+                break
         profile.disable()
         after, made = _cpu_by_thread(), orders - began
         running = False

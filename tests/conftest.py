@@ -87,6 +87,12 @@ def certificate() -> Iterator[Certificate]:
 
 
 @pytest.fixture
+def open_sockets() -> Callable[[], int]:
+    """How many sockets this process has open."""
+    return lambda: sum(each.is_socket() for each in Path("/proc/self/fd").iterdir())
+
+
+@pytest.fixture
 def summarize(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Has a text printed under a title at the end of the test run. It travels with the test's report."""
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orderway.anchored_clock import AnchoredClock
 from orderway.errors import ConfigError
 from orderway.ports.ledger import Ledger
 from orderway.ports.mailbox import Mailbox
@@ -66,6 +67,12 @@ class Ports:
             Unavailable: the database does not answer.
         """
         return await self.workers.now_us() or SystemClock().now_us()
+
+    async def clock(self) -> AnchoredClock:
+        """A clock that has asked the database for its time once; this machine's own if the database does not answer."""
+        clock = AnchoredClock(SystemClock())
+        await clock.measure(self.workers.now_us)
+        return clock
 
 
 async def open_ports(urls: str | Sequence[str], *, shards: int | None = None, **options: Any) -> Ports:
@@ -252,9 +259,12 @@ def is_in_database(queue: str | Queue) -> bool:
 
 @asynccontextmanager
 async def started_queue(queue: str | Queue, ports: Ports) -> AsyncIterator[Queue]:
-    """The queue for a URL, started, to be looked at, and closed in the end. Arguments and errors as ``queue_for``."""
+    """The queue for a URL, started, to be looked at, and closed in the end; by the database's time if it is in one.
+
+    Arguments and errors as ``queue_for``.
+    """
     opened = queue_for(queue, ports)
-    await opened.start(SystemClock())
+    await opened.start(await ports.clock())
     try:
         yield opened
     finally:

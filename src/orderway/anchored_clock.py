@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from orderway.errors import Unavailable
+from orderway.errors import OrderwayError
 from orderway.ports.clock import Clock
 
 __all__ = ["AnchoredClock"]
@@ -57,7 +57,7 @@ class AnchoredClock:
         return await self._own.wait(event, timeout_s)
 
     async def measure(self, ask: Callable[[], Awaitable[int | None]]) -> None:
-        """Ask the database for its time, once. One that does not answer changes nothing.
+        """Ask the database for its time, once. One that does not answer, or refuses us, changes nothing.
 
         Args:
             ask: see ``Workers.now_us``.
@@ -65,7 +65,7 @@ class AnchoredClock:
         asked_at_s = self._own.monotonic_s()
         try:
             database_us = await ask()
-        except Unavailable:
+        except OrderwayError:  # nobody hears of it here, and whoever asks for orders does
             return
         if database_us is not None:
             self.anchor(database_us, asked_at_s, self._own.monotonic_s())

@@ -179,6 +179,22 @@ def test_options_choose_orders_and_are_kept_for_going_on(shop: Shop) -> None:
     assert (shop.folder / "cut").read_bytes() == whole.read_bytes()
 
 
+def test_how_long_ago_is_kept_for_going_on(shop: Shop) -> None:
+    whole = shop.export("orders")
+    chosen = ("orders", "--since", "1000w", "--until", "1s")
+    assert shop.run("export", *chosen).stdout_bytes == whole.read_bytes()
+    assert shop.run("export", "orders", "--until", "1000w").stdout_bytes == b""
+    assert shop.fail(8, *chosen, "--page", "14", "--output", "cut").exit_code == 2
+    begun = json.loads((shop.folder / "cut.cursor").read_text())["what"]
+    refused = shop.run("export", "orders", "--since", "1h", "--output", "cut", "--resume")
+    assert refused.exit_code == 2
+    assert "leave the option out to go on as it was begun" in refused.output
+    assert shop.fail(1, *chosen, "--page", "14", "--output", "cut", "--resume").exit_code == 2
+    assert json.loads((shop.folder / "cut.cursor").read_text())["what"] == begun
+    assert shop.run("export", *chosen, "--output", "cut", "--resume").exit_code == 0
+    assert (shop.folder / "cut").read_bytes() == whole.read_bytes()
+
+
 def test_the_summary_as_a_document(shop: Shop) -> None:
     result = shop.run("export", "orders", "--output", "o.csv", "--format", "csv", "--json")
     assert json.loads(result.stdout) == {"export": "orders", "path": "o.csv", "records": 40}

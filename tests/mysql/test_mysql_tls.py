@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,16 +17,21 @@ from orderway.sql.dialects.mysql import MysqlServer
 from orderway.sql.dialects.mysql.link import MysqlLink
 from orderway.testing.servers import MariadbServer
 from orderway.testing.servers.fixtures import StartServer
+from orderway.testing.servers.guard import processes_in
 
 Certificate = tuple[Path, Path]
 CIPHER = "SELECT variable_value FROM information_schema.session_status WHERE variable_name = 'Ssl_cipher'"
 
 
 @pytest.fixture
-def url(own_server: StartServer, certificate: Certificate) -> str:
-    """Of a database on a server that speaks TLS to whoever wants it."""
+def server(own_server: StartServer, certificate: Certificate) -> MariadbServer:
+    """A server that speaks TLS to whoever wants it."""
     path, key = certificate
-    server = own_server(MariadbServer({"ssl_cert": str(path), "ssl_key": str(key), "ssl_ca": str(path)}))
+    return own_server(MariadbServer({"ssl_cert": str(path), "ssl_key": str(key), "ssl_ca": str(path)}))
+
+
+@pytest.fixture
+def url(server: MariadbServer) -> str:
     return server.new_database()
 
 
@@ -64,6 +74,31 @@ async def test_a_server_without_it_is_told_nothing(own_server: StartServer) -> N
     assert not await encrypted(await MysqlServer(url).connect(None))
 
 
+def test_a_key_with_a_password_is_refused_and_nobody_asked(certificate: Certificate, tmp_path: Path) -> None:
+    locked = tmp_path / "locked.pem"
+    lock = ["openssl", "rsa", "-aes256", "-passout", "pass:x", "-in", str(certificate.key), "-out", str(locked)]
+    subprocess.run(lock, check=True, capture_output=True)
+    url = f"mysql://me@host/name?ssl_cert={certificate.path}&ssl_key={locked}"
+    with pytest.raises(ConfigError, match=r"unencrypted files of PEM are expected: \[SSL\]"):
+        MysqlServer(url)
+
+
+async def test_a_frozen_server_keeps_no_connection_open(
+    url: str, server: MariadbServer, open_sockets: Callable[[], int]
+) -> None:
+    before = open_sockets()
+    link = await MysqlServer(f"{url}?ssl_verify=false").connect(None)
+    [process] = processes_in(server.folder)
+    os.kill(process, signal.SIGSTOP)
+    try:
+        await link.close()
+        for _ in range(5):  # turns of the loop, which closes what is aborted in one of the next
+            await asyncio.sleep(0)
+        assert open_sockets() == before
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -73,8 +108,9 @@ async def test_a_server_without_it_is_told_nothing(own_server: StartServer) -> N
         ("ssl=false&ssl_verify=false", "ssl=false, and ssl_verify is given"),
         ("ssl_verify=false&ssl_ca=/ca.pem", "drop one of them"),
         ("ssl_ca=/nowhere.pem", "ssl_ca cannot be read.*No such file"),
-        (f"ssl_ca={__file__}", "ssl_ca cannot be read, files of PEM are expected"),
+        (f"ssl_ca={__file__}", "ssl_ca cannot be read, unencrypted files of PEM are expected"),
         ("ssl_cert=/nowhere.pem", "ssl_cert cannot be read"),
+        (f"ssl_cert={__file__}", "ssl_cert cannot be read, unencrypted files of PEM are expected"),
         ("ssl_key=/key.pem", "ssl_key is of no use without ssl_cert"),
     ],
 )

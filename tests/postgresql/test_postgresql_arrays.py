@@ -25,6 +25,9 @@ HOSTILE = [
         ("text", [None, *HOSTILE, None]),
         ("text", ["first", None]),
         ("text", [None]),
+        *(("text", [text] * 3) for text in (None, "", "NULL", '\x1f"\\,')),
+        ("bigint", [-1] * 2),
+        ("boolean", [True] * 2),
         ("bigint", [0, -1, 2**63 - 1, -(2**63)]),
         ("bigint", [None, 7, None]),
         ("boolean", [True, False]),
@@ -38,7 +41,7 @@ async def test_the_server_reads_what_was_meant(postgresql_url: str, kind: str, v
         await connection.close()
 
 
-@pytest.mark.parametrize("values", [["a", 1], [1, "a"], [1.5], ["a", b"b"], [10**5000]])
+@pytest.mark.parametrize("values", [["a", 1], [1, "a"], [1.5], [1.5, 1.5], ["a", b"b"], [10**5000]])
 def test_other_values_are_refused(values: Sequence[Any]) -> None:
     with pytest.raises(Refused):
         array(values)

@@ -50,6 +50,7 @@ async def test_who_answers_is_verified(url: str, certificate: Certificate) -> No
     await parts.close()
 
 
-def test_an_option_that_nobody_knows_is_refused() -> None:
+@pytest.mark.parametrize("option", ["ssl_no_such=1", "ssl_cert_reqs=maybe", "protocol=9", "db=x"])
+def test_an_option_that_nobody_knows_is_refused(option: str) -> None:
     with pytest.raises(ConfigError, match=r"Options are redis-py's, as in \?ssl_ca_certs"):
-        RedisParts("rediss://localhost/0?ssl_no_such=1")
+        RedisParts(f"rediss://localhost/0?{option}")

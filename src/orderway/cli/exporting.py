@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from orderway.adapters import Ports
 from orderway.cli.opening import Settings, reading, run
-from orderway.cli.options import Command, filtered, global_options
+from orderway.cli.options import Command, ago_us, filtered, global_options
 from orderway.cli.output import console, print_json, print_note, safe
 from orderway.core.order import Stage, Status
 from orderway.export import Chunk, ExportFile, Format, Write, export_journal, export_ledger, export_orders
@@ -22,7 +23,12 @@ from orderway.ports.store import Query
 __all__ = ["export"]
 
 _DEFAULTS: Mapping[str, tuple[object, ...]] = {"private": (False,), "guard": (True,)}
-_NOT_OF_THE_QUERY = frozenset({"kind", "format", "private", "guard"})
+_AGO = "ago_s"
+"""In what is exported: what was said as how long ago, in seconds by the name of the condition.
+
+An interrupted export goes on with the instants that it was begun with; what is compared is what was said.
+"""
+_NOT_OF_THE_QUERY = frozenset({"kind", "format", "private", "guard", _AGO})
 
 
 class Export(click.Group):
@@ -115,7 +121,17 @@ def _export(settings: Settings, kind: str, *, output: Path | None, resume: bool,
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given, as JSON can hold them: they are kept beside an unfinished file."""
     given = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
-    return {name: value for name, value in given.items() if value not in _DEFAULTS.get(name, (None, []))}
+    given = {name: value for name, value in given.items() if value not in _DEFAULTS.get(name, (None, []))}
+    ago_s = {name: value.total_seconds() for name, value in given.items() if isinstance(value, timedelta)}
+    said = {name: value for name, value in given.items() if name not in ago_s}
+    return said | {_AGO: ago_s} if ago_s else said
+
+
+async def _begun(what: Mapping[str, Any], ports: Ports) -> dict[str, Any]:
+    """What an export that begins now exports: how long ago counts back from now."""
+    ago_s = what.get(_AGO, {})
+    now_us = await ports.now_us() if ago_s else 0
+    return {**what, **{name: ago_us(now_us, timedelta(seconds=seconds)) for name, seconds in ago_s.items()}}
 
 
 async def _to_standard_output(settings: Settings, what: Mapping[str, Any], page: int) -> None:
@@ -129,12 +145,13 @@ async def _to_standard_output(settings: Settings, what: Mapping[str, Any], page:
         stream.flush()
 
     async with reading(settings) as database:
-        await _feed(database.ports, what, None, page, write)
+        await _feed(database.ports, await _begun(what, database.ports), None, page, write)
 
 
 async def _to_path(settings: Settings, what: Mapping[str, Any], page: int, path: Path, resume: bool) -> None:
     async with reading(settings) as database:
-        with ExportFile.resume(path, what) if resume else ExportFile.begin(path, what) as file:
+        begun = {} if resume else await _begun(what, database.ports)
+        with ExportFile.resume(path, what) if resume else ExportFile.begin(path, begun) as file:
             try:
                 with _counting(settings, file) as write:
                     await _feed(database.ports, file.what, file.cursor, page, write)

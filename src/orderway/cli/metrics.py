@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import click
 
-from orderway.adapters import Ports
-from orderway.anchored_clock import AnchoredClock
 from orderway.cli.logs import log_json_lines
 from orderway.cli.opening import Settings, reading, run
 from orderway.cli.options import Command
 from orderway.cli.output import print_json, print_note
 from orderway.listening import address_of, listening_at, server_of, signals_to, url_of
-from orderway.system_clock import SystemClock
 
 __all__ = ["metrics"]
 
@@ -42,7 +40,7 @@ async def _show(settings: Settings) -> None:
     from orderway.observe import DatabaseMetrics
 
     async with reading(settings) as opened:
-        found = DatabaseMetrics(opened.ports.store, await _clock_of(opened.ports))
+        found = DatabaseMetrics(opened.ports.store, await opened.ports.clock())
         await found.gauges.read()
     if settings.json:
         print_json({"metrics": found.samples()})
@@ -57,7 +55,7 @@ async def _serve(settings: Settings, listen: str, every_s: float) -> None:
     with signals_to(stop.set), listening_at(address_of(listen)) as listening:
         assert listening is not None
         async with reading(settings) as opened:
-            clock = await _clock_of(opened.ports)
+            clock = await opened.ports.clock()
             found = DatabaseMetrics(opened.ports.store, clock)
             server = server_of(metrics_app(found))
             serving = asyncio.create_task(server.serve(sockets=[listening]))
@@ -71,10 +69,5 @@ async def _serve(settings: Settings, listen: str, every_s: float) -> None:
                 server.should_exit = True
                 following.cancel()
                 await serving
-
-
-async def _clock_of(ports: Ports) -> AnchoredClock:
-    """The database's time: this machine's own clock may be set wrong."""
-    clock = AnchoredClock(SystemClock())
-    await clock.measure(ports.workers.now_us)
-    return clock
+                with suppress(asyncio.CancelledError):
+                    await following

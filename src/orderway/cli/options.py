@@ -22,6 +22,7 @@ __all__ = [
     "STATUS",
     "Command",
     "acted",
+    "ago_us",
     "amount_of",
     "filtered",
     "global_options",
@@ -140,10 +141,14 @@ def query_of(
     """The query that the options of ``filtered`` make; what is said as how long ago counts back from now."""
     chosen = [Stage(stage) for stage in stages]
     conditions = {
-        name: max(now_us - value // timedelta(microseconds=1), 0) if isinstance(value, timedelta) else value
-        for name, value in conditions.items()
+        name: ago_us(now_us, value) if isinstance(value, timedelta) else value for name, value in conditions.items()
     }
     return Query(statuses=statuses or None, stages=chosen or None, limit=limit, **conditions)
+
+
+def ago_us(now_us: int, ago: timedelta) -> int:
+    """The instant that was so long before now, in microseconds since 1970, which is the earliest."""
+    return max(now_us - ago // timedelta(microseconds=1), 0)
 
 
 def paged(cursor: Any, most: int = 1000, metavar: str = "CURSOR") -> Callable[[Callable[..., Any]], Callable[..., Any]]:

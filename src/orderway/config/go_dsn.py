@@ -65,7 +65,10 @@ def _check_mysql_parameters(query: str) -> None:
                 raise ValueError("has another charset than utf8mb4, which Orderway writes; leave it out")
         elif lower == "tls":
             if value.lower() != "false":
-                raise ValueError("asks for TLS in Go's way; name the database in `databases`, with ?ssl=true")
+                raise ValueError(
+                    "asks for TLS in Go's way; name the database in `databases`, with ?ssl=true (?ssl_verify=false for"
+                    " skip-verify and preferred)"
+                )
         elif lower not in _MYSQL_UNUSED:
             raise ValueError(
                 f"has the parameter {_name(name)}, which sets a variable of the session; Orderway sets its own"

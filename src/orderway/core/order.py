@@ -299,7 +299,8 @@ class Order(Generic[T]):
             self._data = None
         if kind in CHANGES:
             CHANGES[kind](self, fact)
-        self.stage = target if isinstance(target, Stage) else cast(Stage, resumed)  # RESUME
+        # Anything but a stage is RESUME: back to where it stood before it was stuck or disputed.
+        self.stage = target if isinstance(target, Stage) else cast(Stage, resumed)
 
 
 _IN_HAND = frozenset({LegState.PAID, LegState.HELD})

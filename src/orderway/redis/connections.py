@@ -63,7 +63,7 @@ class RedisConnections:
         try:
             pool = self._pool()
             pool.connection_class(**pool.connection_kwargs)  # nothing is connected yet: it tells a wrong URL or option
-        except (ValueError, TypeError):  # whose texts may quote a part of the password
+        except (ValueError, TypeError, exceptions.RedisError):  # whose texts may quote a part of the password
             raise ConfigError(
                 f"redis.url {mask(options.url)!r} cannot be read: redis://user:password@host:6379/0 is its form; what"
                 " is special in a password is percent-encoded. Options are redis-py's, as in ?ssl_ca_certs=/path"

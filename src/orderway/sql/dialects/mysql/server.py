@@ -105,9 +105,12 @@ def _encryption(given: Mapping[str, str], where: str) -> ssl.SSLContext | None:
     try:
         context = ssl.create_default_context(cafile=given.get("ssl_ca"))
         if "ssl_cert" in given:
-            context.load_cert_chain(given["ssl_cert"], given.get("ssl_key"))
+            # Without a password here, the terminal would be asked for that of an encrypted key.
+            context.load_cert_chain(given["ssl_cert"], given.get("ssl_key"), password="")
     except OSError as error:
-        raise ConfigError(f"{where}: {' or '.join(files)} cannot be read, files of PEM are expected: {error}") from None
+        raise ConfigError(
+            f"{where}: {' or '.join(files)} cannot be read, unencrypted files of PEM are expected: {error}"
+        ) from None
     if not verified:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -35,7 +35,8 @@ def columns_of(rows: Rows, width: int) -> list[str]:
 
 
 def array(values: Sequence[Any]) -> str:
-    """The literal of an array of texts, or of integers or truth values; each may be None.
+    """The literal of an array of texts, or of integers or truth values; each may be None. Where all are equal, it is so
+    many of the first.
 
     Raises:
         Refused: a value is of another type, or an integer too long to be printed.

@@ -40,11 +40,8 @@ _SETTINGS = {
 
 _DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 """Where the server forgets commits in a crash by default. Any other value of the server's own stays as it is."""
-_HOLDS = (
-    "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND pid = pg_backend_pid()"
-    " AND ((classid::bigint << 32) | objid::bigint) = {}"
-)
-"""One row if this session has the lock of this number."""
+_LOOKS = 16
+"""At whether a session stays ours: a pooler gives sessions in an order of its own, and others use them meanwhile."""
 _OLDEST = 12
 
 
@@ -80,6 +77,7 @@ class PostgresqlServer:
         if not database or "/" in database:
             raise ConfigError(f"{self.where} names no database: postgresql://user:password@host:port/name is the form")
         self.url = url
+        self._has_whole_sessions = False
 
     async def connect(self, epoch: int | None, idle_s: int = 0) -> PostgresqlLink:
         """Open a connection; see ``Server.connect``."""
@@ -88,8 +86,9 @@ class PostgresqlServer:
 
         name = secrets.token_hex(15)
         idle = {"idle_in_transaction_session_timeout": f"{idle_s}s"} if idle_s else {}
+        settings = _SETTINGS | idle
         try:
-            connection = await self._open(_SETTINGS | idle)
+            connection = await self._open(settings)
         except REFUSES_US as error:
             raise ConfigError(
                 f"{self.where} refuses us: {error}. Check user, password, database, and the user's rights"
@@ -100,7 +99,7 @@ class PostgresqlServer:
                 raise ConfigError(f"{self.where} cannot be reached as the URL says: {problem}") from None
             raise problem from error
         try:
-            await self._take_session(connection, lock_key(name))
+            await self._take_session(connection, lock_key(name), settings)
         except DRIVER_ERRORS as error:
             connection.terminate()
             raise translated(error) from error
@@ -122,32 +121,48 @@ class PostgresqlServer:
         try:
             return await asyncpg.connect(self.url, server_settings=dict(settings), **cache)
         except asyncpg.ProtocolViolationError:  # a pooler that takes no settings from its clients
-            connection = await asyncpg.connect(self.url, **cache)
-        await connection.execute("; ".join([f"SET {name} = '{value}'" for name, value in settings.items()]))
-        return connection
+            return await asyncpg.connect(self.url, **cache)
 
-    async def _take_session(self, connection: asyncpg.Connection[Any], lock: int) -> None:
-        """Make a session durable, and take the lock that it is known by.
+    async def _take_session(self, connection: asyncpg.Connection[Any], lock: int, settings: Mapping[str, str]) -> None:
+        """Make a session durable, and take the lock that it is known by. Nothing is done to one that is not ours alone.
 
         Raises:
             ConfigError: a pooler gives this session to others, too.
         """
-        import asyncpg
-
-        is_direct = f"SELECT 1 WHERE pg_backend_pid() = {connection.get_server_pid()}"
-        if await connection.execute(f"{_DURABLE}; SELECT pg_advisory_lock({lock}); {is_direct}") == "SELECT 1":
+        is_direct = f"pg_backend_pid() = {connection.get_server_pid()}"
+        take = f"{_DURABLE} AND {is_direct}; SELECT pg_advisory_lock({lock}) WHERE {is_direct}"
+        if await connection.execute(take) == "SELECT 1":
             return
-        other = await asyncpg.connect(self.url, statement_cache_size=0)
-        try:
-            shared = await other.execute(_HOLDS.format(lock)) != "SELECT 0"
-        finally:
-            other.terminate()
-        if shared:
+        if not self._has_whole_sessions and await self._is_shared(connection):
             raise ConfigError(
                 f"{self.where} is a pooler that gives one session to several clients, and the sessions of Orderway hold"
                 " locks for their whole life: give the address of the server itself, or of a pool of whole sessions"
                 " (PgBouncer: pool_mode = session)"
             )
+        self._has_whole_sessions = True
+        await connection.execute("; ".join([f"SET {name} = '{value}'" for name, value in settings.items()]))
+        await connection.execute(f"{_DURABLE}; SELECT pg_advisory_lock({lock})")
+
+    async def _is_shared(self, connection: asyncpg.Connection[Any]) -> bool:
+        """Whether the pooler behind a connection gives its session to another one as well. Changes neither session."""
+        import asyncpg
+
+        other = await asyncpg.connect(self.url, statement_cache_size=0)
+        try:
+            try:
+                async with other.transaction():  # which is in one session, whatever the pooler does
+                    number = await other.fetchval("SELECT pg_backend_pid()")
+            except asyncpg.PostgresError as error:
+                if "statement pooling" not in str(error):
+                    raise
+                return True
+            is_it = f"SELECT 1 WHERE pg_backend_pid() = {number}"
+            for _ in range(_LOOKS):
+                if await other.execute(is_it) != "SELECT 1" or await connection.execute(is_it) != "SELECT 0":
+                    return True
+            return False
+        finally:
+            other.terminate()
 
 
 def _host_of(place: str) -> str:
