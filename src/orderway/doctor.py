@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from orderway.adapters import Ports, databases_for, is_in_database, sql_ports, started_queue
 from orderway.errors import ConfigError, OrderwayError, Unavailable
 from orderway.ports.queue import Queue
+from orderway.sql.schema import not_alike
 
 if TYPE_CHECKING:
     from orderway.redis import Redis
@@ -61,7 +62,9 @@ async def examine(
     try:
         findings = list(await asyncio.gather(*map(_examine_database, databases, range(1, len(databases) + 1))))
         if all(finding.is_well for finding in findings):
-            findings += [await _examine_epochs(databases), *await _examine_work(databases)]
+            findings.append(_examine_map(databases))
+        if all(finding.is_well for finding in findings):
+            findings += await _examine_work(databases)
             if queue is not None and is_in_database(queue):
                 findings.append(await _examine_queue(queue, sql_ports(databases)))
     finally:
@@ -89,13 +92,10 @@ async def _examine_database(database: Database, number: int) -> Finding:
     return Finding(part, True, f"{database.where} answers in {took_ms:.0f} ms; {held} of {len(database.shards)}")
 
 
-async def _examine_epochs(databases: Sequence[Database]) -> Finding:
+def _examine_map(databases: Sequence[Database]) -> Finding:
     """All databases must have the same map; each was compared with what was asked for, and now with the others."""
-    maps = {database.shards.text for database in databases}
-    if len(maps) > 1:
-        return Finding(
-            "shard map", False, "the databases have different shard maps", "restore the map they were made with"
-        )
+    if problem := not_alike(databases):
+        return Finding("shard map", False, problem)
     shards = databases[0].shards
     held = "in one database" if len(databases) == 1 else f"over {len(databases)} databases, the same in each"
     return Finding("shard map", True, f"{len(shards)} {'shard' if len(shards) == 1 else 'shards'} {held}")

@@ -168,7 +168,7 @@ async def test_two_databases_keep_their_places(client: Client, second_client: Cl
     assert [each.done for each in await migrate(places_for(urls))] == [[], []]
     with pytest.raises(ConfigError, match="number 2 of 2 databases, and was given as number 1"):
         await migrate(places_for(urls[::-1]))
-    with pytest.raises(ConfigError, match="number 1 of 2 databases that belong together, and 1 were given"):
+    with pytest.raises(ConfigError, match="number 1 of 2 databases that belong together, and 1 was given"):
         await migrate(places_for(urls[:1]))
     with pytest.raises(ConfigError, match="4 shards"):
         await migrate(places_for(urls), 6)

@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from orderway.core.ids import slot_of_order
-from orderway.errors import Unavailable
+from orderway.errors import ConfigError, Unavailable
 from orderway.sql.database import Database
+from orderway.sql.schema import NoTables, not_alike, out_of_place, traces
 from orderway.sql.shards import ShardMap
 from orderway.sql.tables import ShardTables
 
@@ -41,11 +42,34 @@ class Cluster:
 
     async def start(self) -> None:
         """Open all databases; if one of them cannot be opened, none is. See ``Store.start``."""
-        opened = await asyncio.gather(*(database.start() for database in self.databases), return_exceptions=True)
-        problem = next((result for result in opened if isinstance(result, BaseException)), None)
-        if problem is not None:
+        try:
+            if self._only is not None:
+                await self._only.start()
+            else:
+                await self._start_together()
+        except BaseException:
             await self.close()
-            raise problem
+            raise
+
+    async def _start_together(self) -> None:
+        """Open several. An empty one is made only if the others hold nothing: else it stands in another's place."""
+        empty = await self._open(self.databases)
+        used = [each for each in self.databases if empty and each not in empty and await _is_used(each)]
+        if used:
+            empty = await self._open(empty)  # another process may have made them since, and have used them all
+        if used and empty:
+            raise out_of_place(empty[0].where, used[0].where)
+        await asyncio.gather(*(database.start() for database in empty))
+        if problem := not_alike(self.databases):
+            raise ConfigError(problem)
+
+    async def _open(self, databases: Sequence[Database]) -> list[Database]:
+        """Open those that have tables; returns the others."""
+        opened = await asyncio.gather(*(each.start(create=False) for each in databases), return_exceptions=True)
+        for result in opened:
+            if isinstance(result, BaseException) and not isinstance(result, NoTables):
+                raise result
+        return [each for each, result in zip(databases, opened, strict=True) if isinstance(result, NoTables)]
 
     async def ask(
         self, question: Callable[[int], Coroutine[Any, Any, T]], numbers: Iterable[int] | None = None
@@ -128,6 +152,10 @@ class Cluster:
 
     def _of_shard(self, shard: int) -> Database:
         return self.databases[self.shards.databases[shard]]
+
+
+async def _is_used(database: Database) -> bool:
+    return any([await database.fetch(query) for query in traces(database.tables)])
 
 
 def _seen(task: asyncio.Task[Any]) -> None:

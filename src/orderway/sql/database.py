@@ -61,11 +61,21 @@ class Database(Protocol):
         """The shard map stored in it, of all databases that belong together."""
 
     @property
+    def epoch(self) -> int:
+        """The epoch of the shard map."""
+
+    @property
     def tables(self) -> Tables:
         """Its tables."""
 
-    async def start(self) -> None:
-        """Connect; make the tables where there are none, and check them."""
+    async def start(self, *, create: bool = True) -> None:
+        """Connect; make the tables where there are none, unless it may not or shall not, and check them. Idempotent.
+
+        Raises:
+            NoTables: there are none.
+            ConfigError: it refuses us, or has another shard map; SchemaTooNew: a newer package made it.
+            Unavailable: it does not answer.
+        """
 
     async def close(self) -> None:
         """Finish what was accepted, and disconnect. Idempotent."""

@@ -24,7 +24,17 @@ from orderway.errors import ConfigError, SchemaTooNew
 from orderway.sql.database import Tables
 from orderway.sql.migrations.changes import Changes, Tell
 from orderway.sql.migrations.comparing import differences
-from orderway.sql.schema import READ_META, Expected, check, meta_insert
+from orderway.sql.schema import (
+    READ_META,
+    Expected,
+    NoTables,
+    check,
+    check_begun,
+    meta_insert,
+    out_of_place,
+    read_map,
+    traces,
+)
 from orderway.sql.shards import ShardMap
 from orderway.sql.tables import SCHEMA_VERSION
 
@@ -51,7 +61,8 @@ class Place(Protocol):
         """Have something done that changes nothing.
 
         Raises:
-            ConfigError: there is no such database, or it refuses us; Unavailable: it does not answer.
+            NoTables: there is no such file.
+        ConfigError: there is no such database, or it refuses us; Unavailable: it does not answer.
         """
 
     def change(self, work: Callable[[Connection], T]) -> Awaitable[T]:
@@ -128,7 +139,7 @@ async def migrate(
         ConfigError: a database refuses us, or is not one of these; SchemaTooNew: a newer package changed it.
         Unavailable: one does not answer.
     """
-    wanted = await _shard_map(places, shards, look_only)
+    wanted = await _shard_map(places, shards)
     result = []
     for number, place in enumerate(places):
 
@@ -141,15 +152,46 @@ async def migrate(
     return result
 
 
-async def _shard_map(places: Sequence[Place], shards: int | None, look_only: bool) -> ShardMap:
-    """The map that is asked for, else the one that is stored, else an even one."""
-    if shards is None:
-        run = [place.look if look_only else place.change for place in places]
-        rows = [await each(_read_meta) for each in run]
-        stored = next((row for row in rows if row is not None), None)
-        if stored is not None:
-            return ShardMap.parse(stored[2])[0]
+async def _shard_map(places: Sequence[Place], shards: int | None) -> ShardMap:
+    """The map that is asked for, else the one that is stored, else an even one.
+
+    Raises:
+        ConfigError: a database is empty, and another one in use.
+    """
+    uses = [await _use(place) for place in places]
+    used = next((place for place, use in zip(places, uses, strict=True) if use is not None and use.is_used), None)
+    for place, use in zip(places, uses, strict=True):
+        if used is not None and use is None and await _use(place) is None:  # nobody has made it in the meantime
+            raise out_of_place(place.where, used.where)
+    stored = next((use.shards for use in uses if use is not None), None)
+    if shards is None and stored is not None:
+        return stored
     return ShardMap.even(shards or len(places), len(places))
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """A database with all its tables: its map, and whether an App was ever started on it."""
+
+    shards: ShardMap
+    is_used: bool
+
+
+async def _use(place: Place) -> _Use | None:
+    """What is known of a database; None if it has no tables, or they are unfinished."""
+
+    def work(connection: Connection) -> _Use | None:
+        row = _read_meta(connection)
+        if row is None:
+            return None
+        shards, database = read_map(row[2], place.where)
+        queries = traces(Tables(shards.of_database(database)))
+        return _Use(shards, any(connection.execute(query).first() is not None for query in queries))
+
+    try:
+        return await place.look(work)
+    except NoTables:
+        return None
 
 
 def _looked(order: _Order) -> Callable[[Connection], Migrated]:
@@ -209,6 +251,7 @@ def _state(connection: Connection, order: _Order) -> Migrated:
 def _read_and_check(connection: Connection, order: _Order) -> tuple[int, int, str] | None:
     row = _read_meta(connection)
     if row is None:
+        check_begun(inspect(connection).get_table_names(), order.shards, order.database, order.where)
         return None
     version, epoch, text = row
     if version < OLDEST_SCHEMA:

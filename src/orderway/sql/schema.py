@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Index, Table
+from sqlalchemy import Index, Select, Table, literal, select
 from sqlalchemy.engine.interfaces import Dialect as SqlAlchemyDialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from orderway.errors import ConfigError, SchemaTooNew
-from orderway.sql.database import Tables
+from orderway.sql.database import Database, Tables
 from orderway.sql.shards import ShardMap
 from orderway.sql.tables import MADE_WHOLE, SCHEMA_VERSION
 
-__all__ = ["READ_META", "Expected", "Stored", "check", "meta_insert", "table_statements"]
+__all__ = [
+    "READ_META",
+    "Expected",
+    "NoTables",
+    "Stored",
+    "check",
+    "check_begun",
+    "meta_insert",
+    "not_alike",
+    "out_of_place",
+    "read_map",
+    "table_statements",
+    "traces",
+]
 
 READ_META = "SELECT schema_version, epoch, shards FROM ow_meta WHERE id = 1"
+_OF_A_SHARD = re.compile(r"ow_[a-z]+_([0-9]+)", re.IGNORECASE)
+
+
+class NoTables(ConfigError):
+    """The database, or its file, is missing, or has no tables of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +83,8 @@ def check(row: tuple[int, int, str], expected: Expected, where: str) -> Stored:
         where: the database, for messages.
 
     Raises:
-        ConfigError: there is another shard map, or an older schema; SchemaTooNew: a newer one.
+        ConfigError: there is another shard map, or none that can be read, or an older schema.
+        SchemaTooNew: a newer one.
     """
     version, epoch, text = row
     if version > SCHEMA_VERSION:
@@ -74,19 +96,32 @@ def check(row: tuple[int, int, str], expected: Expected, where: str) -> Stored:
             f"{where} has schema version {version}, made by an older orderway, and this one needs {SCHEMA_VERSION}:"
             " run `orderway migrate`, or open it with the orderway that made it"
         )
-    found, place = ShardMap.parse(text)
+    found, place = read_map(text, where)
     problem = _misfit(found, place, expected)
     if problem:
         raise ConfigError(f"{where} {problem}")
     return Stored(found, place, epoch)
 
 
+def read_map(text: str, where: str) -> tuple[ShardMap, int]:
+    """The shard map that is stored in a database, and which of its databases this one is.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return ShardMap.parse(text)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}: put back what `shards` was in its table ow_meta") from None
+
+
 def _misfit(found: ShardMap, place: int, expected: Expected) -> str:
     """What is other than expected, and what to do; "" if nothing is."""
     if found.database_count != expected.databases:
+        given = "1 was" if expected.databases == 1 else f"{expected.databases} were"
         return (
-            f"is number {place + 1} of {found.database_count} databases that belong together, and"
-            f" {expected.databases} were given: give all of them, in the order in which they were made"
+            f"is number {place + 1} of {found.database_count} databases that belong together, and {given} given:"
+            " give all of them, in the order in which they were made"
         )
     if place != expected.number:
         return (
@@ -96,12 +131,68 @@ def _misfit(found: ShardMap, place: int, expected: Expected) -> str:
     wanted = expected.shards
     if wanted is not None and len(found) != len(wanted):
         return (
-            f"has {len(found)} shards, with slots {found.text}, and shards={len(wanted)} was asked for:"
-            f" open it with shards={len(found)}, or move the orders into a database made with {len(wanted)}"
+            f"{found.unlike(wanted)} as shards={len(wanted)} asks for: open it with shards={len(found)},"
+            f" or move the orders into a database made with {len(wanted)}"
         )
     if wanted is not None and found != wanted:
-        return f"has the shard map {found.text}, and {wanted.text} was asked for: open it with the map it has"
+        return f"{found.unlike(wanted)} as was asked for: open it with the map that it has"
     return ""
+
+
+def not_alike(databases: Sequence[Database]) -> str:
+    """How databases that are to belong together differ, and what to do; "" if they do not."""
+    first = databases[0]
+    for other in databases[1:]:
+        if problem := other.shards.unlike(first.shards):
+            return (
+                f"{other.where} {problem} as {first.where}: they do not belong together. Give the databases that were"
+                " made together, in that order"
+            )
+        if other.epoch != first.epoch:
+            return (
+                f"{other.where} has epoch {other.epoch} of the shard map, and {first.where} has {first.epoch}: the map"
+                f" is the same, so end all processes, and set `epoch` in both tables ow_meta to"
+                f" {max(other.epoch, first.epoch)}"
+            )
+    return ""
+
+
+def out_of_place(empty: str, used: str) -> ConfigError:
+    """What to say of an empty database among others that are in use: making its tables would hide what is missing."""
+    return ConfigError(
+        f"{empty} has no tables of Orderway, and {used}, which belongs with it, is in use: give the database that was"
+        " there before. If that is lost, restore it; to begin it anew all the same, run what `orderway schema` prints"
+    )
+
+
+def traces(tables: Tables) -> list[Select[Any]]:
+    """Queries of which one at least finds a row where an App was ever started, or anything was kept."""
+    kept = [
+        tables.common.workers,
+        *(table for each in tables.shards.values() for table in (each.orders, each.accounts)),
+    ]
+    return [select(literal(1)).select_from(table).limit(1) for table in kept]
+
+
+def check_begun(names: Iterable[str], shards: ShardMap, database: int, where: str) -> None:
+    """Look at the tables of a database without a row in ``ow_meta``, whose making was ended half way.
+
+    Args:
+        names: of its tables.
+        shards, database: what it is to become.
+        where: it is, for messages.
+
+    Raises:
+        ConfigError: it was to become something else.
+    """
+    numbers = {int(found[1]) for name in names if (found := _OF_A_SHARD.fullmatch(name))}
+    foreign = numbers.difference(shards.of_database(database))
+    if foreign:
+        raise ConfigError(
+            f"{where} is unfinished, and was begun with other shards: it has tables of shard {max(foreign)}, which a"
+            f" database made with shards={len(shards)} has not: finish it with the number that it was begun with,"
+            " by `orderway migrate --shards N`"
+        )
 
 
 def table_statements(tables: Tables, dialect: SqlAlchemyDialect) -> list[str]:

@@ -11,6 +11,8 @@ from orderway.errors import ConfigError, InvalidValue
 
 __all__ = ["ShardMap"]
 
+_LONGEST_SHOWN = 60
+
 
 @dataclass(frozen=True, slots=True)
 class ShardMap:
@@ -28,7 +30,10 @@ class ShardMap:
         if self.firsts[:1] != (0,) or list(self.firsts) != sorted(set(self.firsts)) or self.firsts[-1] >= SLOTS:
             raise ConfigError(f"shard map {self.text}: ranges begin at 0, ascend, and end below {SLOTS}")
         if self.databases and len(self.databases) != len(self.firsts):
-            raise ConfigError(f"shard map {self.text}: {len(self.databases)} databases are named for its shards")
+            raise ConfigError(f"shard map: {len(self.firsts)} shards, and databases for {len(self.databases)} of them")
+        ascend = list(self.databases) == sorted(self.databases)
+        if self.databases and not (ascend and {*self.databases} == {*range(self.database_count)}):
+            raise ConfigError(f"shard map {self.text}: databases are numbered from 0, ascend, and each has a shard")
 
     @staticmethod
     def even(count: int, databases: int = 1) -> ShardMap:
@@ -48,12 +53,35 @@ class ShardMap:
 
     @staticmethod
     def parse(text: str) -> tuple[ShardMap, int]:
-        """The map from its stored text, and which of its databases the text was stored in."""
-        found = json.loads(text)
-        if isinstance(found, list):
-            return ShardMap(tuple(first for first, _ in found)), 0
-        ranges = found["shards"]
-        return ShardMap(tuple(each[0] for each in ranges), tuple(each[2] for each in ranges)), found["database"]
+        """The map from its stored text, and which of its databases the text was stored in.
+
+        Raises:
+            ConfigError: nothing of ours has written this text.
+        """
+        try:
+            found = json.loads(text)
+            ranges, database = (found, 0) if isinstance(found, list) else (found["shards"], found["database"])
+            shards = ShardMap(tuple(each[0] for each in ranges), tuple(each[2] for each in ranges if len(each) > 2))
+            is_ours = json.loads(shards.stored(database)) == found and database in range(shards.database_count)
+        except (ValueError, TypeError, LookupError, ConfigError):
+            is_ours = False
+        if not is_ours:
+            raise ConfigError(f"no shard map can be read in {text[:_LONGEST_SHOWN]!r}")
+        return shards, database
+
+    def unlike(self, other: ShardMap) -> str:
+        """The first thing that this map has other than another one, for people: ``has ..., not ...``; "" if nothing."""
+        if len(self) != len(other):
+            return f"has {_shards(len(self))}, not {len(other)}"
+        for shard, (first, expected) in enumerate(zip(self.firsts, other.firsts, strict=True)):
+            if first != expected:
+                return f"has shard {shard} begin at slot {first}, not {expected}"
+        if self.database_count != other.database_count:
+            return f"spreads its shards over {self.database_count} databases, not {other.database_count}"
+        for shard, (number, expected) in enumerate(zip(self.databases, other.databases, strict=True)):
+            if number != expected:
+                return f"has shard {shard} in database {number + 1}, not {expected + 1}"
+        return ""
 
     @property
     def text(self) -> str:
@@ -105,3 +133,7 @@ class ShardMap:
             return 0 if len(self.firsts) == 1 else self.of_slot(slot_of_uid(uid))
         except UnicodeEncodeError as error:
             raise InvalidValue(f"uid {uid!r} is no Unicode text ({error.reason})") from None
+
+
+def _shards(count: int) -> str:
+    return "1 shard" if count == 1 else f"{count} shards"

@@ -84,6 +84,11 @@ class NetworkDatabase:
         return self._open().stored.shards
 
     @property
+    def epoch(self) -> int:
+        """The epoch of the shard map."""
+        return self._open().stored.epoch
+
+    @property
     def tables(self) -> Tables:
         """Its tables."""
         return self._open().tables
@@ -93,15 +98,10 @@ class NetworkDatabase:
         """The group commit in front of the writer."""
         return self._open().commits
 
-    async def start(self) -> None:
-        """Connect, making the tables where there are none, and check its schema and shard map. Idempotent.
-
-        Raises:
-            ConfigError: it refuses us, or has another shard map; SchemaTooNew: a newer package made it.
-            Unavailable: it does not answer.
-        """
+    async def start(self, *, create: bool = True) -> None:
+        """Connect, make the tables where there are none, and check schema and shard map: see ``Database.start``."""
         if self._engine is None:
-            stored = await prepare(self._server, self._expected, self._create, self._answer_within_s)
+            stored = await prepare(self._server, self._expected, create and self._create, self._answer_within_s)
             self._engine = _Engine(self, stored)
 
     async def close(self) -> None:

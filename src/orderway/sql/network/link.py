@@ -142,6 +142,10 @@ class Server(Protocol):
     def find_meta(self) -> str:
         """A query whose one value is true if ``ow_meta`` exists."""
 
+    @property
+    def list_tables(self) -> str:
+        """A query for the names of all tables that begin with ``ow_``."""
+
     async def connect(self, epoch: int | None, idle_s: int = 0) -> Link:
         """Open a connection, whose session holds a lock named ``Link.name``.
 

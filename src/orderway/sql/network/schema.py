@@ -7,7 +7,7 @@ import asyncio
 from orderway.errors import ConfigError, Unavailable
 from orderway.sql.database import Tables
 from orderway.sql.network.link import Link, Server
-from orderway.sql.schema import READ_META, Expected, Stored, check, meta_insert, table_statements
+from orderway.sql.schema import READ_META, Expected, NoTables, Stored, check, check_begun, meta_insert, table_statements
 from orderway.sql.steps import Busy, Conflict, Failed, Read, Refused, first_value
 
 __all__ = ["SCHEMA_LOCK", "prepare"]
@@ -25,7 +25,8 @@ async def prepare(server: Server, expected: Expected, create: bool, wait_s: floa
     Safe when several processes start at once; and again after it was ended half way, since ``ow_meta`` is filled last.
 
     Raises:
-        ConfigError: the database refuses us, has no tables, or is not as it should be; SchemaTooNew.
+        NoTables: there are none, and none are to be made.
+        ConfigError: the database refuses us, or is not as it should be; SchemaTooNew.
         Unavailable: it does not answer.
     """
     try:
@@ -39,7 +40,7 @@ async def prepare(server: Server, expected: Expected, create: bool, wait_s: floa
         row = await _read(link, server)
         if row is None:
             if not create:
-                raise ConfigError(
+                raise NoTables(
                     f"{server.where} is no Orderway database: it has no tables of Orderway; "
                     "`orderway migrate` makes them"
                 )
@@ -69,6 +70,8 @@ async def _make(link: Link, server: Server, expected: Expected, wait_s: float) -
         row = await _read(link, server)  # another process may have been faster
         if row is None:
             shards = expected.to_make
+            names = await link.send([Read(server.list_tables)])
+            check_begun((name for (name,) in names), shards, expected.number, server.where)
             tables = Tables(shards.of_database(expected.number))
             statements = table_statements(tables, server.dialect.sqlalchemy)
             for first in range(0, len(statements), _TOGETHER):

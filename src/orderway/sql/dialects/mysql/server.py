@@ -32,6 +32,7 @@ class MysqlServer:
     """
 
     find_meta = "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'ow_meta'"
+    list_tables = "SHOW TABLES LIKE 'ow\\_%'"
 
     def __init__(self, url: str) -> None:
         try:

@@ -59,6 +59,10 @@ class PostgresqlServer:
 
     dialect = POSTGRESQL
     find_meta = "SELECT 1 FROM pg_class WHERE oid = to_regclass('ow_meta')"
+    list_tables = (
+        "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND starts_with(relname, 'ow_') AND"
+        " pg_table_is_visible(oid)"
+    )
 
     def __init__(self, url: str) -> None:
         try:

@@ -89,6 +89,11 @@ class SqliteDatabase:
         return self._open().stored.shards
 
     @property
+    def epoch(self) -> int:
+        """The epoch of the shard map."""
+        return self._open().stored.epoch
+
+    @property
     def tables(self) -> Tables:
         """Its tables."""
         return self._open().tables
@@ -98,16 +103,11 @@ class SqliteDatabase:
         """The group commit in front of the writer."""
         return self._open().commits
 
-    async def start(self) -> None:
-        """Open the file, making it where there is none, and check its schema and shard map. Idempotent.
-
-        Raises:
-            ConfigError: it cannot be opened, or has another shard map; SchemaTooNew: a newer package made it.
-            Unavailable: it was locked for too long.
-        """
+    async def start(self, *, create: bool = True) -> None:
+        """Open the file, make it where there is none, and check schema and shard map: see ``Database.start``."""
         if self._engine is not None:
             return
-        stored = await asyncio.to_thread(self._prepare)
+        stored = await asyncio.to_thread(self._prepare, create and self._create)
         self._engine = _Engine(self, stored)
 
     async def close(self) -> None:
@@ -168,8 +168,8 @@ class SqliteDatabase:
         """A lock object for one more thread that writes."""
         return FileLock(self._path.with_name(f"{self._path.name}-lock"))
 
-    def _prepare(self) -> Stored:
-        if not self._create:
+    def _prepare(self, create: bool) -> Stored:
+        if not create:
             require(self._path)
         try:
             lock = self.lock()

@@ -15,6 +15,7 @@ from sqlalchemy.pool import NullPool
 from orderway.errors import ConfigError, Unavailable
 from orderway.sql.dialects.sqlite.connect import connect
 from orderway.sql.dialects.sqlite.lock import FileLock, LockTimeout
+from orderway.sql.schema import NoTables
 
 __all__ = ["SqlitePlace"]
 
@@ -41,7 +42,7 @@ class SqlitePlace:
     async def look(self, work: Callable[[Connection], T]) -> T:
         """Have something done that changes nothing."""
         if not self._path.exists():
-            raise ConfigError(f"there is no database {self._path}: is the path right? `orderway migrate` makes it")
+            raise NoTables(f"there is no database {self._path}: is the path right? `orderway migrate` makes it")
         return await asyncio.to_thread(self._run, self._open_to_read, work, "BEGIN", "ROLLBACK")
 
     async def change(self, work: Callable[[Connection], T]) -> T:

@@ -8,7 +8,7 @@ from pathlib import Path
 from orderway.errors import ConfigError
 from orderway.sql.database import Tables
 from orderway.sql.dialects.sqlite.perform import SQLITE
-from orderway.sql.schema import READ_META, Expected, Stored, check, meta_insert, table_statements
+from orderway.sql.schema import READ_META, Expected, NoTables, Stored, check, check_begun, meta_insert, table_statements
 
 __all__ = ["prepare", "require"]
 
@@ -32,7 +32,7 @@ def prepare(connection: sqlite3.Connection, expected: Expected, where: str) -> S
         try:
             stored = _read(connection)  # another process may have been faster
             if stored is None:
-                stored = _make(connection, expected)
+                stored = _make(connection, expected, where)
         except BaseException:
             connection.execute("ROLLBACK")
             raise
@@ -44,10 +44,11 @@ def require(path: Path) -> None:
     """Refuse a file that is missing or holds no tables of ours, and leave it untouched.
 
     Raises:
-        ConfigError: says which it is.
+        NoTables: says which it is.
+        ConfigError: it is no file of SQLite's.
     """
     if not path.exists():
-        raise ConfigError(
+        raise NoTables(
             f"there is no database {path}: is the path right? An App that is started makes the file, "
             "and so does `orderway migrate`"
         )
@@ -60,9 +61,7 @@ def require(path: Path) -> None:
     except sqlite3.DatabaseError as error:
         raise ConfigError(f"{path} is no Orderway database: {error}") from error
     if stored is None:
-        raise ConfigError(
-            f"{path} is no Orderway database: it has no tables of Orderway; `orderway migrate` makes them"
-        )
+        raise NoTables(f"{path} is no Orderway database: it has no tables of Orderway; `orderway migrate` makes them")
 
 
 def _read(connection: sqlite3.Connection) -> tuple[int, int, str] | None:
@@ -72,8 +71,10 @@ def _read(connection: sqlite3.Connection) -> tuple[int, int, str] | None:
     return None if row is None else (row[0], row[1], row[2])
 
 
-def _make(connection: sqlite3.Connection, expected: Expected) -> tuple[int, int, str]:
+def _make(connection: sqlite3.Connection, expected: Expected, where: str) -> tuple[int, int, str]:
     shards = expected.to_make
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    check_begun((name for (name,) in names), shards, expected.number, where)
     for statement in table_statements(Tables(shards.of_database(expected.number)), SQLITE.sqlalchemy):
         connection.execute(statement)
     connection.execute(meta_insert(shards, expected.number))
