@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Ports",
+    "check_url",
     "databases_for",
     "is_in_database",
     "memory_ports",
@@ -115,6 +116,16 @@ def databases_for(urls: Sequence[str], *, shards: int | None = None, **options: 
     ]
 
 
+def check_url(url: str) -> None:
+    """See that the URL of a database is of its form, and its options too. Connects to nothing, and needs no extra.
+
+    Raises:
+        ConfigError: says what is wrong, without the password.
+    """
+    scheme, _ = _scheme_of(url)
+    _CHECKS[scheme](url)
+
+
 def sql_ports(databases: Sequence[Database]) -> Ports:
     """The ports over these databases, which together hold the orders; not started yet."""
     from orderway.sql.cluster import Cluster
@@ -151,26 +162,29 @@ def _scheme_of(url: str) -> tuple[str, str]:
     scheme, separator, rest = url.partition("://")
     if not separator or (scheme != "memory" and scheme not in _DATABASES):
         allowed = ", ".join(f"{name}://" for name in sorted([*_DATABASES, "memory"]))
-        # Whatever stands behind the scheme may be a password.
-        raise ConfigError(f"{url.partition(':')[0]!r} is no database that Orderway knows: {allowed} are allowed")
+        shown = _shown(scheme) if separator else _HIDDEN
+        raise ConfigError(
+            f"{shown} is no database that Orderway knows: {allowed} are allowed, with what is special in a password"
+            " percent-encoded, a space as %20"
+        )
     return scheme, rest
+
+
+def _shown(scheme: str) -> str:
+    """What should be a scheme, for messages: hidden where it is no word, for it may be a part of a password."""
+    return repr(scheme) if re.fullmatch(r"[a-z][a-z+]{0,19}", scheme) else _HIDDEN
 
 
 def _sqlite(url: str, rest: str, **options: Any) -> Database:
     from orderway.sql.dialects.sqlite import SqliteDatabase
 
-    return SqliteDatabase(_path_of(url, rest), **options)
+    return SqliteDatabase(_path_of(url), **options)
 
 
-def _path_of(url: str, rest: str) -> str:
-    """The file that a URL of SQLite names."""
-    path = rest.removeprefix("/")
-    if not rest.startswith("/") or not path or path == ":memory:":
-        raise ConfigError(
-            f"{url!r} names no file: sqlite:///relative.db or sqlite:////absolute.db are allowed, and memory://"
-            " where nothing needs to be kept"
-        )
-    return path
+def _path_of(url: str) -> str:
+    from orderway.sql.dialects.sqlite.url import read_url
+
+    return read_url(url)
 
 
 def _postgresql(url: str, rest: str, **options: Any) -> Database:
@@ -195,6 +209,27 @@ def _memory(urls: Sequence[str], shards: int | None, options: dict[str, Any]) ->
     return memory_ports(MemoryDatabase(shards=1 if shards is None else shards))
 
 
+def _check_sqlite(url: str) -> None:
+    _path_of(url)
+
+
+def _check_postgresql(url: str) -> None:
+    from orderway.sql.dialects.postgresql.url import read_url
+
+    read_url(url)
+
+
+def _check_mysql(url: str) -> None:
+    from orderway.sql.dialects.mysql.url import read_url
+
+    read_url(url)
+
+
+def _check_memory(url: str) -> None:
+    if url != "memory://":
+        raise ConfigError("only memory:// is allowed, without a name")
+
+
 def places_for(urls: Sequence[str], **options: Any) -> list[Place]:
     """The databases with these URLs, as places whose tables are to be changed; see ``orderway.sql.migrating``.
 
@@ -211,7 +246,7 @@ def places_for(urls: Sequence[str], **options: Any) -> list[Place]:
 def _sqlite_place(url: str, rest: str, **options: Any) -> Place:
     from orderway.sql.dialects.sqlite.migrating import SqlitePlace
 
-    return SqlitePlace(_path_of(url, rest), **options)
+    return SqlitePlace(_path_of(url), **options)
 
 
 def _postgresql_place(url: str, rest: str, **options: Any) -> Place:
@@ -246,9 +281,7 @@ def queue_for(queue: str | Queue, ports: Ports) -> Queue:
     scheme, separator, _ = queue.partition("://")
     if scheme not in _QUEUES or bool(separator) == (scheme == _IN_DATABASE):
         allowed = ", ".join(name if name == _IN_DATABASE else f"{name}://" for name in sorted(_QUEUES))
-        # Whatever else stands there may be a password.
-        shown = repr(scheme) if re.fullmatch(r"[a-z][a-z+]{0,19}", scheme) else "what was given"
-        raise ConfigError(f"{shown} is no queue that Orderway knows: {allowed} are allowed")
+        raise ConfigError(f"{_shown(scheme)} is no queue that Orderway knows: {allowed} are allowed")
     return _QUEUES[scheme](queue, ports)
 
 
@@ -318,6 +351,15 @@ _QUEUES: dict[str, Callable[[str, Ports], Queue]] = {
     "store": _store_queue,
 }
 _IN_DATABASE = "store"
+_HIDDEN = "what was given"
+_CHECKS: dict[str, Callable[[str], None]] = {
+    "mariadb": _check_mysql,
+    "memory": _check_memory,
+    "mysql": _check_mysql,
+    "postgres": _check_postgresql,
+    "postgresql": _check_postgresql,
+    "sqlite": _check_sqlite,
+}
 _PLACES: dict[str, Callable[..., Place]] = {
     "mariadb": _mysql_place,
     "memory": _no_place,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -113,7 +114,7 @@ def chosen(settings: Settings) -> tuple[tuple[str, ...], App | None]:
 
 def _ports(urls: Sequence[str]) -> Ports:
     if urls[0].startswith("memory:"):
-        raise ConfigError(f"{urls[0]!r}: orders in memory are gone with their process; give the URL of a database")
+        raise ConfigError("memory://: orders in memory are gone with their process; give the URL of a database")
     return ports_for(urls, create=False)
 
 
@@ -124,8 +125,9 @@ def _load(name: str) -> App:
         ConfigError: there is none of that name.
     """
     module_name, _, attribute = name.partition(":")
-    if not module_name or not attribute:
-        raise ConfigError(f"--app {name!r}: module:attribute is expected, for instance shop:app")
+    if not module_name or not attribute or not re.fullmatch(r"[\w.:]+", name):
+        shown = repr(name) if re.fullmatch(r"[\w.:]*", name) else "what was given"  # it may be a URL, with its password
+        raise ConfigError(f"--app {shown}: module:attribute is expected, for instance shop:app")
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:

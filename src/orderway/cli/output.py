@@ -80,5 +80,9 @@ def print_note(sentence: str) -> None:
 
 
 def print_problem(sentence: str) -> None:
-    """Print what went wrong, on stderr."""
-    console(stderr=True).print(Text.assemble(("error: ", "bold red"), safe(sentence)), soft_wrap=True)
+    """Print what went wrong, on stderr; several lines if it has them.
+
+    All but the first are set in, so that no value within a message can pass for a line of its own.
+    """
+    lines = "\n  ".join(map(safe, sentence.split("\n")))
+    console(stderr=True).print(Text.assemble(("error: ", "bold red"), lines), soft_wrap=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orderway.config import original
 from orderway.config.environment import read_environment, variable_of
 from orderway.config.given import Given, Problem, nearest, raise_problems
+from orderway.config.secret_url import shown_name
 from orderway.config.settings import KEYS, SECTIONS, Settings
 from orderway.config.validation import validate
 from orderway.config.yaml_text import MOST_CHARACTERS, read_yaml
@@ -62,7 +63,7 @@ def settings_of(
     tree, problems = read_environment(environ, SECTIONS)
     merged.problems += problems
     merged.add(tree.value)
-    merged.add({name: _argument(value, f"argument {name}") for name, value in overrides.items()})
+    merged.add({name: _argument(value, f"argument {shown_name(name)}") for name, value in overrides.items()})
     if not any(problems for _, problems in documents):  # what cannot be read may hold what seems to be missing
         merged.report_missing()
     settings, problems = validate(merged.keys, merged.missing)
@@ -119,7 +120,7 @@ class _Merged:
             if name in SECTIONS:
                 self._add_section(name, given)
             elif name not in KEYS or "." in name:
-                self.problems.append(Problem(given.where, f"there is no key {name}{nearest(name, known)}"))
+                self.problems.append(Problem(given.where, f"there is no key {shown_name(name)}{nearest(name, known)}"))
             elif not given.is_empty():
                 self.keys[name] = given
 
@@ -132,7 +133,8 @@ class _Merged:
         for name, value in given.value.items():
             key = f"{section}.{name}"
             if key not in KEYS:
-                self.problems.append(Problem(value.where, f"there is no key {key}{nearest(key, KEYS)}"))
+                text = f"there is no key {section}.{shown_name(name)}{nearest(key, KEYS)}"
+                self.problems.append(Problem(value.where, text))
             elif not value.is_empty():
                 self.keys[key] = value
 
@@ -176,7 +178,8 @@ def _read_file(path: Path) -> tuple[Given, list[Problem]]:
 
 def _argument(value: Any, where: str) -> Given:
     if isinstance(value, Mapping):
-        return Given({str(name): _argument(each, f"{where}.{name}") for name, each in value.items()}, where)
+        named = {str(name): each for name, each in value.items()}
+        return Given({name: _argument(each, f"{where}.{shown_name(name)}") for name, each in named.items()}, where)
     if isinstance(value, (list, tuple)):
         return Given([_argument(each, where) for each in value], where)
     return Given(value, where)

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from orderway.config.given import Given, Problem
 from orderway.config.original_keys import PULSAR_CONSUME, PULSAR_PRODUCER, Key
 from orderway.config.original_sections import Translation, find_entry, name_of, no_entry, read_section, word_of
+from orderway.config.secret_url import shown_name
 
 __all__ = ["translate_pulsar"]
 
@@ -72,7 +73,8 @@ def translate_pulsar(
     asked_at = allowed.where if allowed else "order.AllowMqCompensation"
     try:
         if producer is None and consumer is None:
-            paths = f"components.pulsar-producer.{producer_name} and services.pulsar-consume.{consumer_name}"
+            names = shown_name(producer_name), shown_name(consumer_name)
+            paths = f"components.pulsar-producer.{names[0]} and services.pulsar-consume.{names[1]}"
             raise _Refused(Problem(asked_at, f"{paths} are needed, and neither is there"))
         if producer is None:
             path = f"components.pulsar-producer.{producer_name}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from orderway.config.given import Given, Problem, nearest
 from orderway.config.original_keys import Key
+from orderway.config.secret_url import shown_name
 
 __all__ = ["Translation", "find_entry", "name_of", "no_entry", "number_of", "part_of", "read_section", "word_of"]
 
@@ -39,7 +40,8 @@ def read_section(done: Translation, path: str, given: Given | None, keys: Mappin
     for name, value in _entries(done, path, given).items():
         known = next((key for key in keys if key.lower() == name.lower()), None)
         if known is None:
-            done.problems.append(Problem(value.where, f"{path}.{name} is no key of the original{nearest(name, keys)}"))
+            text = f"{path}.{shown_name(name)} is no key of the original{nearest(name, keys)}"
+            done.problems.append(Problem(value.where, text))
         elif known in found:
             done.problems.append(Problem(value.where, f"{path}.{known} is given twice"))
         elif isinstance(value.value, (dict, list)):
@@ -105,9 +107,10 @@ def find_entry(part: Given | None, name: str) -> Given | None:
 
 def no_entry(path: str, named: str, part: Given | None) -> Problem:
     """Why a connection that somebody named is not there."""
-    section, _, name = path.rpartition(".")
+    first, second, name = path.split(".", 2)
+    section, shown = f"{first}.{second}", shown_name(path)
     others = list(part.value) if part is not None and isinstance(part.value, dict) else []
     if any(each.lower() == name.lower() for each in others):
-        return Problem(named, f"{path} is needed, and is empty")
-    has = f"{section} configures only {', '.join(others)}" if others else f"there is no {section}"
-    return Problem(named, f"{path} is needed, and {has}")
+        return Problem(named, f"{shown} is needed, and is empty")
+    has = f"{section} configures only {', '.join(map(shown_name, others))}" if others else f"there is no {section}"
+    return Problem(named, f"{shown} is needed, and {has}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from orderway.config import original
 from orderway.config.given import Given, Problem
+from orderway.config.secret_url import shown_name
 from orderway.config.settings import SECTIONS
 from orderway.config.yaml_text import read_yaml
 
@@ -36,7 +37,7 @@ def _read_properties(configurations: Mapping[str, str], where: str, section: str
     tree: dict[str, Given] = {}
     problems: list[Problem] = []
     for key in sorted(configurations):
-        place = f"{where}, key {key}"
+        place = f"{where}, key {shown_name(key)}"
         path = key.split(".")
         given = Given(configurations[key] or None, place)
         whole = [section, *path] if section else path
@@ -60,9 +61,9 @@ def _put(tree: dict[str, Given], path: list[str], given: Given) -> list[Problem]
     for name in path[:-1]:
         inner = level.setdefault(name, Given({}, given.where))
         if not isinstance(inner.value, dict):
-            return [Problem(given.where, f"{name} is a value and a section at once")]
+            return [Problem(given.where, f"{shown_name(name)} is a value and a section at once")]
         level = inner.value
     if path[-1] in level:
-        return [Problem(given.where, f"{path[-1]} is given twice, here and below it")]
+        return [Problem(given.where, f"{shown_name(path[-1])} is given twice, here and below it")]
     level[path[-1]] = given
     return []

@@ -7,7 +7,17 @@ from urllib.parse import urlsplit
 
 from pydantic import Secret
 
-__all__ = ["DATABASE_FORMS", "QUEUE_FORMS", "REDIS_FORMS", "SecretUrl", "check_database_url", "check_redis_url", "mask"]
+__all__ = [
+    "DATABASE_FORMS",
+    "QUEUE_FORMS",
+    "REDIS_FORMS",
+    "SecretUrl",
+    "check_database_url",
+    "check_redis_url",
+    "mask",
+    "shown_name",
+    "shown_text",
+]
 
 HIDDEN = "***"
 
@@ -32,7 +42,10 @@ QUEUE_FORMS = {
 _SCHEMES = {*DATABASE_FORMS, *REDIS_FORMS, "pulsar", "pulsar+ssl", "amqp", "amqps", "http", "https"}
 _PLACE = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]*)(:\d+)?(,[\w.-]+(:\d+)?)*(/[^?#]*)?")
 _USER = re.compile(r"[\w.%+~!-]*")
+_LOGIN = re.compile(r":.*@", re.DOTALL)
 _SECRET_PARAMETER = re.compile(r"pass|pwd|secret|token|key|auth", re.IGNORECASE)
+_SECRET_PAIR = re.compile(rf"({_SECRET_PARAMETER.pattern})\w*\s*[=:]", re.IGNORECASE)
+_NAME = re.compile(r"[\w. -]{1,80}")
 _ENCODE = "what is special in a user or a password (@ : / ? # %) must be percent-encoded, `@` as `%40`"
 
 
@@ -52,8 +65,8 @@ def mask(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in _SCHEMES:
         return HIDDEN
-    if scheme in {"sqlite", "memory"}:
-        return url  # a file has no password
+    if scheme in {"sqlite", "memory"}:  # a file has no password, but the scheme may be mistaken
+        return f"{scheme}://{HIDDEN}" if _LOGIN.search(rest) else url
     userinfo, at, place = rest.rpartition("@")
     address, question, query = place.partition("?")
     if not _PLACE.fullmatch(address):
@@ -61,6 +74,16 @@ def mask(url: str) -> str:
     user, colon, _ = userinfo.partition(":")
     shown = (user if _USER.fullmatch(user) else HIDDEN) + (f":{HIDDEN}" if colon else "")
     return f"{scheme}://{shown}{at}{address}{question}{_mask_query(query)}"
+
+
+def shown_text(text: str) -> str:
+    """A text that is to hold no secret, fit to be shown: a URL or a login at the wrong place is masked."""
+    return mask(text) if "://" in text or "@" in text or _SECRET_PAIR.search(text) else text
+
+
+def shown_name(name: str) -> str:
+    """The name of a key, fit to be shown: what no key looks like may be a secret at the wrong place."""
+    return name if _NAME.fullmatch(name) else mask(name)
 
 
 def check_database_url(url: str) -> None:
@@ -79,7 +102,7 @@ def check_database_url(url: str) -> None:
         return
     if scheme == "sqlite":
         if not rest.startswith("/") or rest in {"/", "/:memory:"}:
-            raise ValueError(f"{url} names no file; allowed are sqlite:///relative.db and sqlite:////absolute.db")
+            raise ValueError(f"{mask(url)} names no file; allowed are sqlite:///relative.db and sqlite:////absolute.db")
         return
     path = _path_of(url, DATABASE_FORMS[scheme])
     if len(path) < 2:

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from orderway.adapters import check_url
 from orderway.config.secret_url import QUEUE_FORMS, SecretUrl, check_database_url, check_redis_url, mask
 from orderway.errors import ConfigError
 
@@ -45,7 +46,13 @@ def _listed(value: Any) -> Any:
 
 def _of_database(url: SecretUrl) -> SecretUrl:
     check_database_url(url.get_secret_value())
-    return url
+    try:
+        check_url(url.get_secret_value())
+    except ConfigError as error:
+        text = str(error)
+    else:
+        return url
+    raise ValueError(text)
 
 
 def _of_redis(url: SecretUrl) -> SecretUrl:

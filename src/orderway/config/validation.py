@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from orderway.config.given import Given, Problem
-from orderway.config.secret_url import mask
+from orderway.config.secret_url import mask, shown_text
 from orderway.config.settings import SECTIONS, Settings
 
 __all__ = ["validate"]
@@ -94,7 +94,9 @@ def _text(key: str, indices: tuple[Any, ...], detail: Mapping[str, Any]) -> str:
 def _shown(key: str, value: Any) -> str:
     if isinstance(value, (dict, list, tuple)):
         return "a section" if isinstance(value, dict) else "a list"
-    if key in _SECRET or (isinstance(value, str) and ("://" in value or "@" in value)):  # it may be at the wrong key
+    if key in _SECRET:
         return mask(str(value))
+    if isinstance(value, str) and shown_text(value) != value:  # it may be at the wrong key
+        return shown_text(value)
     shown = repr(value)
     return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."

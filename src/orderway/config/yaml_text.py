@@ -7,6 +7,7 @@ import re
 import yaml
 
 from orderway.config.given import Given, Problem
+from orderway.config.secret_url import shown_name
 
 __all__ = ["read_yaml"]
 
@@ -53,7 +54,7 @@ class _Walk:
             if not isinstance(key, yaml.ScalarNode):
                 self.problems.append(Problem(where, "a key is a list or a mapping; only texts are allowed"))
             elif key.value in seen:
-                self.problems.append(Problem(where, f"{key.value} is given twice here"))
+                self.problems.append(Problem(where, f"{shown_name(key.value)} is given twice here"))
             else:
                 seen.add(key.value)
         self._loader.flatten_mapping(node)  # `<<: *defaults`; its own keys come last, and win

@@ -35,7 +35,7 @@ class Redis:
     most_connections: int = 16
 
     def __post_init__(self) -> None:
-        if urlsplit(self.url).scheme not in _SCHEMES:
+        if self.url.partition("://")[0] not in _SCHEMES:
             raise ConfigError(
                 f"redis.url {mask(self.url)!r} is no address of a Redis: redis://host:6379/0 and rediss://host:6379/0"
                 " are allowed, with user:password@ before the host"
@@ -59,7 +59,10 @@ class Redis:
 
 def mask(url: str) -> str:
     """The address of a Redis without user, password and query: fit to be shown."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text may quote a part of the password
+        return "***"
     place = parts.netloc.rpartition("@")[2]
     readable = parts.scheme and place and "@" not in parts.path + parts.query + parts.fragment
     return f"{parts.scheme}://{place}{parts.path}" if readable else "***"
@@ -67,10 +70,12 @@ def mask(url: str) -> str:
 
 def _check_format(key: str, text: str, *, needed: set[str], allowed: set[str]) -> None:
     found = set(_PLACEHOLDER.findall(text))
+    shown = mask(text) if "://" in text or "@" in text else text  # a URL at the wrong key
     if unknown := sorted(found - allowed):
-        raise ConfigError(f"{key} {text!r} has the unknown placeholder <{unknown[0]}>: {_list(allowed)} are allowed")
+        name = unknown[0] if shown == text else "***"
+        raise ConfigError(f"{key} {shown!r} has the unknown placeholder <{name}>: {_list(allowed)} are allowed")
     if missing := sorted(needed - found):
-        raise ConfigError(f"{key} {text!r} lacks <{missing[0]}>: without it, all would share one key in Redis")
+        raise ConfigError(f"{key} {shown!r} lacks <{missing[0]}>: without it, all would share one key in Redis")
 
 
 def _check_bounds(key: str, value: float, least: float, most: float) -> None:

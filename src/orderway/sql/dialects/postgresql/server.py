@@ -5,11 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from orderway.errors import ConfigError
 from orderway.sql.dialects.postgresql.dialect import POSTGRESQL
-from orderway.sql.steps import Refused
+from orderway.sql.dialects.postgresql.url import read_url
 
 if TYPE_CHECKING:
     import asyncpg
@@ -50,11 +49,12 @@ class PostgresqlServer:
 
     Args:
         url: ``postgresql://user:password@host:port/name``, or ``postgres://``; reserved characters are percent-encoded.
-            Options are the driver's, for instance ``sslmode=verify-full``. Of several servers
+            Options are the driver's, for instance ``sslmode=verify-full``, and a few settings of the session, for
+            instance ``application_name=shop``. Of several servers
             (``host1:5432,host2:5432/name?target_session_attrs=read-write``) it is the one that takes writes.
 
     Raises:
-        ConfigError: the URL is not of this form, or the driver is not installed.
+        ConfigError: the URL is not of this form, a file that it names cannot be read, or the driver is not installed.
     """
 
     dialect = POSTGRESQL
@@ -69,39 +69,24 @@ class PostgresqlServer:
             from orderway.sql.dialects.postgresql import link  # noqa: F401 brings the driver
         except ModuleNotFoundError as error:
             raise ConfigError(f"{error.name} is missing: pip install 'orderway[postgresql]'") from error
-        try:
-            parts = urlsplit(url)
-            hosts = ",".join(map(_host_of, parts.netloc.rpartition("@")[2].split(",")))
-        except ValueError:  # its text may quote a part of the password
-            raise ConfigError(
-                "a postgresql:// URL has a wrong host or port: what is special in a password is percent-encoded"
-            ) from None
-        database = unquote(parts.path[1:])
-        self.where = f"postgresql://{hosts}/{database}"
-        if not database or "/" in database:
-            raise ConfigError(f"{self.where} names no database: postgresql://user:password@host:port/name is the form")
+        self._read = read_url(url)
         self.url = url
+        self.where = self._read.where
         self._has_whole_sessions = False
 
     async def connect(self, epoch: int | None, idle_s: int = 0) -> PostgresqlLink:
         """Open a connection; see ``Server.connect``."""
-        from orderway.sql.dialects.postgresql.errors import DRIVER_ERRORS, REFUSES_US, translated
+        from orderway.sql.dialects.postgresql.errors import DRIVER_ERRORS, refusal, translated
         from orderway.sql.dialects.postgresql.link import PostgresqlLink, lock_key
 
         name = secrets.token_hex(15)
         idle = {"idle_in_transaction_session_timeout": f"{idle_s}s"} if idle_s else {}
-        settings = _SETTINGS | idle
+        settings = _SETTINGS | self._read.own_name | idle
         try:
             connection = await self._open(settings)
-        except REFUSES_US as error:
-            raise ConfigError(
-                f"{self.where} refuses us: {error}. Check user, password, database, and the user's rights"
-            ) from None
         except DRIVER_ERRORS as error:
-            problem = translated(error)
-            if isinstance(problem, Refused):
-                raise ConfigError(f"{self.where} cannot be reached as the URL says: {problem}") from None
-            raise problem from error
+            problem = refusal(error, self._read)
+            raise problem from (None if isinstance(problem, ConfigError) else error)
         try:
             await self._take_session(connection, lock_key(name), settings)
         except DRIVER_ERRORS as error:
@@ -144,7 +129,8 @@ class PostgresqlServer:
                 " (PgBouncer: pool_mode = session)"
             )
         self._has_whole_sessions = True
-        await connection.execute("; ".join([f"SET {name} = '{value}'" for name, value in settings.items()]))
+        quoted = {name: value.replace("'", "''") for name, value in settings.items()}
+        await connection.execute("; ".join([f"SET {name} = '{value}'" for name, value in quoted.items()]))
         await connection.execute(f"{_DURABLE}; SELECT pg_advisory_lock({lock})")
 
     async def _is_shared(self, connection: asyncpg.Connection[Any]) -> bool:
@@ -167,14 +153,3 @@ class PostgresqlServer:
             return False
         finally:
             other.terminate()
-
-
-def _host_of(place: str) -> str:
-    """Host and port, as they stand in a URL.
-
-    Raises:
-        ValueError: this is no host, or no port.
-    """
-    parts = urlsplit(f"//{place}")
-    host = parts.hostname or "localhost"
-    return f"[{host}]:{parts.port or 5432}" if ":" in host else f"{host}:{parts.port or 5432}"
