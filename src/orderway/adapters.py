@@ -160,8 +160,8 @@ def _schemes_of(urls: Sequence[str]) -> list[tuple[str, str]]:
 
 def _scheme_of(url: str) -> tuple[str, str]:
     scheme, separator, rest = url.partition("://")
-    if not separator or (scheme != "memory" and scheme not in _DATABASES):
-        allowed = ", ".join(f"{name}://" for name in sorted([*_DATABASES, "memory"]))
+    if not separator or scheme not in _DATABASES:
+        allowed = ", ".join(f"{name}://" for name in sorted(_DATABASES))
         shown = _shown(scheme) if separator else _HIDDEN
         raise ConfigError(
             f"{shown} is no database that Orderway knows: {allowed} are allowed, with what is special in a password"
@@ -207,6 +207,10 @@ def _memory(urls: Sequence[str], shards: int | None, options: dict[str, Any]) ->
     if list(urls) != ["memory://"] or options:
         raise ConfigError("only memory:// is allowed, without a name, other databases or options")
     return memory_ports(MemoryDatabase(shards=1 if shards is None else shards))
+
+
+def _no_database(url: str, rest: str, **options: Any) -> Database:
+    raise ConfigError("memory:// is gone with its process: give the URL of a database that is kept")
 
 
 def _check_sqlite(url: str) -> None:
@@ -338,6 +342,7 @@ def memory_ports(database: MemoryDatabase) -> Ports:
 
 _DATABASES: dict[str, Callable[..., Database]] = {
     "mariadb": _mysql,
+    "memory": _no_database,
     "mysql": _mysql,
     "postgres": _postgresql,
     "postgresql": _postgresql,

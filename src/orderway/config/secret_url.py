@@ -40,7 +40,7 @@ QUEUE_FORMS = {
 """The form of each queue's URL, by its kind."""
 
 _SCHEMES = {*DATABASE_FORMS, *REDIS_FORMS, "pulsar", "pulsar+ssl", "amqp", "amqps", "http", "https"}
-_PLACE = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]*)(:\d+)?(,[\w.-]+(:\d+)?)*(/[^?#]*)?")
+_PLACE = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]*)(:\d+)?(,[\w.-]+(:\d+)?)*(/[^?#:]*)?")
 _USER = re.compile(r"[\w.%+~!-]*")
 _LOGIN = re.compile(r":.*@", re.DOTALL)
 _SECRET_PARAMETER = re.compile(r"pass|pwd|secret|token|key|auth", re.IGNORECASE)

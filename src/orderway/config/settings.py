@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from orderway.adapters import check_url
-from orderway.config.secret_url import QUEUE_FORMS, SecretUrl, check_database_url, check_redis_url, mask
+from orderway.config.secret_url import QUEUE_FORMS, SecretUrl, check_database_url, check_redis_url, mask, shown_text
 from orderway.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -242,7 +242,9 @@ class Settings(_Section):
     def _wallets_have_names(cls, wallets: tuple[str, ...]) -> tuple[str, ...]:
         for name in wallets:
             if not _WALLET.fullmatch(name) or name == "gateway":
-                raise ValueError(f"{name!r}: a name of 1 to 32 of a-z, 0-9 and _ is allowed, and not gateway")
+                raise ValueError(
+                    f"{shown_text(name)!r}: a name of 1 to 32 of a-z, 0-9 and _ is allowed, and not gateway"
+                )
         if len(set(wallets)) != len(wallets):
             raise ValueError("a wallet is named twice; each needs a name of its own")
         return wallets

@@ -12,6 +12,7 @@ __all__ = ["Redis", "mask"]
 
 _PLACEHOLDER = re.compile(r"<([^<>]*)>")
 _SCHEMES = ("redis", "rediss")
+_PLACE = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)?(:\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def mask(url: str) -> str:
     except ValueError:  # its text may quote a part of the password
         return "***"
     place = parts.netloc.rpartition("@")[2]
-    readable = parts.scheme and place and "@" not in parts.path + parts.query + parts.fragment
+    readable = parts.scheme and _PLACE.fullmatch(place) and "@" not in parts.path + parts.query + parts.fragment
     return f"{parts.scheme}://{place}{parts.path}" if readable else "***"
 
 
