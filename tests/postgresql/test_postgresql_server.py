@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import asyncpg
@@ -86,8 +87,36 @@ async def test_an_option_that_the_server_does_not_know_is_a_config_error(postgre
 
 
 async def test_encryption_is_insisted_on_where_it_is_asked_for(postgresql_url: str) -> None:
-    with pytest.raises(Unavailable, match="rejected SSL"):
+    with pytest.raises(ConfigError, match=r"test_\w+ speaks no TLS: switch it on there, or do not insist on it"):
         await open_ports(f"{postgresql_url}?sslmode=require")
+
+
+async def test_a_file_that_is_gone_when_it_is_needed_is_named(
+    postgresql_url: str, certificate: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ca.pem"
+    path.write_bytes(certificate[0].read_bytes())
+    server = PostgresqlServer(f"{postgresql_url}?sslmode=verify-full&sslrootcert={path}")
+    path.unlink()
+    with pytest.raises(ConfigError, match=rf"sslrootcert={path} cannot be read.*No such file"):
+        await server.connect(None)
+    monkeypatch.setenv("PGSSLROOTCERT", str(path))
+    with pytest.raises(ConfigError, match="the file that PGSSLROOTCERT names cannot be read"):
+        await PostgresqlServer(f"{postgresql_url}?sslmode=verify-full").connect(None)
+
+
+async def test_a_socket_that_nobody_listens_on_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="did not answer"):
+        await open_ports(f"postgresql:///shop?host={tmp_path}")
+
+
+async def test_settings_of_the_session_are_those_of_the_url(postgresql_url: str) -> None:
+    name = "a 'shop'"
+    options = f"application_name={quote(name)}&search_path=own,public&options={quote('-c work_mem=1MB')}"
+    link = await PostgresqlServer(f"{postgresql_url}?{options}").connect(None)
+    for setting, value in {"application_name": name, "search_path": "own,public", "work_mem": "1MB"}.items():
+        assert await link.send([Read(f"SHOW {setting}")]) == [(value,)]
+    await link.close()
 
 
 async def test_nobody_there_is_unavailable() -> None:
@@ -105,6 +134,7 @@ async def test_nobody_there_is_unavailable() -> None:
         ("postgresql://user:s3cr3t@host", "names no database"),
         ("postgresql://user:s3cr3t@host/", "names no database"),
         ("postgresql://user:s3cr3t@host/a/b", "names no database"),
+        ("postgresql:///user:s3cr3t@host/shop", "cannot be read: what is special"),
         ("postgresql://user:s3cr3t@host:port/shop", "wrong host or port"),
         ("postgresql://user:s3cr3t@host:99999/shop", "wrong host or port"),
         ("postgresql://user:s3cr3t@[::1/shop", "wrong host or port"),

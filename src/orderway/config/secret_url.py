@@ -128,13 +128,14 @@ def _path_of(url: str, form: str) -> str:
     problem = ""
     try:
         parts = urlsplit(url)
-        read = parts.port, parts.hostname
+        places = [urlsplit(f"//{place}") for place in parts.netloc.rpartition("@")[2].split(",")]
+        hosts = [(place.hostname, place.port) for place in places]
     except ValueError:  # its text quotes a part of the URL
         problem = _ENCODE
     else:
         if "@" in parts.path or parts.fragment or parts.netloc.count("@") > 1 or re.search(r"%(?![0-9a-fA-F]{2})", url):
             problem = _ENCODE
-        elif not read[1] and "host=" not in parts.query:
+        elif not all(host for host, _ in hosts) and "host=" not in parts.query:
             problem = "it names no host"
     if problem:  # raised outside of the handler, so that no traceback chains the quoting error
         raise ValueError(f"{mask(url)} cannot be read: {problem}; its form is {form}")
