@@ -95,6 +95,26 @@ def test_the_configuration_is_shown_without_its_passwords(urls: list[str], tmp_p
     assert doctor("--config", str(config), "--url", urls[0]).exit_code == 2
 
 
+def test_several_problems_are_told_line_by_line_and_none_acts_on_the_terminal(tmp_path: Path) -> None:
+    config = tmp_path / "orders.yaml"
+    config.write_text(
+        "databases: 'sqlite:///a.db'\nshards: many\n"
+        'ids: "\\e[2J\\u202e\\nall is well"\n"a\\nerror: b\\e[31m": 1\n'
+        "queue: {kind: rabbitmq, url: 'amqp://h/?queue=a%0Aok%20%20%20%20database%1B[32m'}\n"
+    )
+    result = doctor("--config", str(config))
+    assert result.exit_code == 4
+    assert result.stdout == ""
+    first, *others = result.stderr.splitlines()
+    assert first == "error: the configuration has 4 problems:"
+    assert len(others) == 4
+    assert all(line.startswith(f"  - {config} line ") for line in others), "nothing else begins a line"
+    assert all(character == "\n" or character.isprintable() for character in result.stderr)
+    assert "line 2: shards is 'many': a whole number is allowed" in result.stderr
+    told = json.loads(doctor("--config", str(config), "--json").stdout)["error"]["message"]
+    assert told.count("\n- ") == 4
+
+
 def test_a_queue_whose_table_an_older_package_did_not_make(tmp_path: Path) -> None:
     file = tmp_path / "orders.db"
     with blocking.App(f"sqlite:///{file}", sweep=False):

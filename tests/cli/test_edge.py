@@ -15,7 +15,7 @@ import pytest
 
 from orderway import errors
 from orderway.cli.commands import orderway
-from orderway.cli.exits import EXITS, exit_code_of
+from orderway.cli.exits import EXITS, exit_code_of, tell
 from orderway.cli.output import safe
 
 ROOT = Path(__file__).parents[2]
@@ -196,6 +196,12 @@ def test_nothing_in_the_data_acts_on_the_terminal(shop: Any) -> None:
     assert r"\x1b[31mred\u202euser[blink]" in text, "markup and escapes are shown as they are"
     assert r"[bold]r\x1b[2J\r\nx[/bold]" in text
     assert r"welcome \x1b[2J[red]" in text
+
+
+def test_a_line_within_a_message_cannot_pass_for_one_of_the_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(errors.ConfigError("two problems:\n- one\x1b[2J\r\nall is well\u202e\n- two"), as_json=False)
+    told = capsys.readouterr().err
+    assert told == "error: two problems:\n  - one\\x1b[2J\\r\n  all is well\\u202e\n  - two\n"
 
 
 def test_hostile_arguments_are_shown_harmless(shop: Any) -> None:

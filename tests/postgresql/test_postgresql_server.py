@@ -112,9 +112,16 @@ async def test_a_socket_that_nobody_listens_on_is_unavailable(tmp_path: Path) ->
 
 async def test_settings_of_the_session_are_those_of_the_url(postgresql_url: str) -> None:
     name = "a 'shop'"
-    options = f"application_name={quote(name)}&search_path=own,public&options={quote('-c work_mem=1MB')}"
+    options = (
+        f"application_name={quote(name)}&search_path=own,public&options={quote('-c work_mem=1MB -c lock_timeout=9s')}"
+    )
     link = await PostgresqlServer(f"{postgresql_url}?{options}").connect(None)
-    for setting, value in {"application_name": name, "search_path": "own,public", "work_mem": "1MB"}.items():
+    for setting, value in {
+        "application_name": name,
+        "search_path": "own,public",
+        "work_mem": "1MB",
+        "lock_timeout": "2s",
+    }.items():
         assert await link.send([Read(f"SHOW {setting}")]) == [(value,)]
     await link.close()
 
