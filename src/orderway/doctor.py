@@ -132,8 +132,7 @@ async def _examine_redis(redis: Redis) -> Finding:
         began_s = time.perf_counter()
         await parts.ping()
     except Unavailable as error:
-        advice = "see that it runs and can be reached from here; orders go on without it"
-        return Finding("redis", False, str(error), advice)
+        return Finding("redis", False, str(error), _advice(error, "the number of the database"))
     finally:
         await parts.close()
     return Finding("redis", True, f"answers in {(time.perf_counter() - began_s) * 1000:.0f} ms")
@@ -147,9 +146,7 @@ async def _examine_queue(queue: str | Queue, ports: Ports) -> Finding:
             letters = await opened.buried(_MOST_LETTERS)
             where = opened.where
     except Unavailable as error:
-        return Finding(
-            "queue", False, str(error), "see that it runs and can be reached from here; orders go on without it"
-        )
+        return Finding("queue", False, str(error), _advice(error, "what else its URL names"))
     found = f"{where} answers in {(time.perf_counter() - began_s) * 1000:.0f} ms"
     if not letters:
         return Finding("queue", True, f"{found}; no dead letters")
@@ -158,6 +155,13 @@ async def _examine_queue(queue: str | Queue, ports: Ports) -> Finding:
     count = f"{len(letters)} or more" if len(letters) == _MOST_LETTERS else str(len(letters))
     advice = "see what they are by `orderway hints`; no order waits for them, its row says when it is looked at"
     return Finding("queue", True, f"{found}; dead letters: {count} ({told})", advice)
+
+
+def _advice(error: Unavailable, named: str) -> str:
+    """What to do about a part that orders can do without."""
+    check = f"check user, password, the user's rights, and {named}"
+    reach = "see that it runs and can be reached from here"
+    return f"{check if error.is_refusal else reach}; orders go on without it"
 
 
 _MOST_LETTERS = 100

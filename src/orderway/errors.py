@@ -189,10 +189,18 @@ class DeliveryFailed(OrderwayError):
 
 
 class Unavailable(OrderwayError):
-    """A part of the system did not answer; nothing was done, and the call may be made again."""
+    """A part of the system did not answer; nothing was done, and the call may be made again.
+
+    Attributes:
+        is_refusal: it did answer, and refuses us: user, password, or what is asked for there is wrong.
+    """
 
     code = "unavailable"
     retryable = True
+
+    def __init__(self, message: str | None = None, *, order_id: str | None = None, is_refusal: bool = False) -> None:
+        super().__init__(message, order_id=order_id)
+        self.is_refusal = is_refusal
 
 
 class StaleOrder(Unavailable):

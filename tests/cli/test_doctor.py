@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ from orderway.adapters import open_ports
 from orderway.cli.commands import orderway
 from orderway.config import load_settings
 from orderway.testing.conformance.builders import make_order
+from orderway.testing.servers.rabbitmq import RabbitmqQueues
 
 
 class Song(Business[None]):
@@ -93,6 +96,36 @@ def test_the_configuration_is_shown_without_its_passwords(urls: list[str], tmp_p
     assert "orders go on without it" in result.output
     assert "geheim" not in result.output
     assert doctor("--config", str(config), "--url", urls[0]).exit_code == 2
+
+
+@pytest.mark.slow
+def test_who_is_refused_is_told_to_check_what_he_said(
+    urls: list[str], redis_url: str, rabbitmq_server: RabbitmqQueues, tmp_path: Path
+) -> None:
+    redis, queue = urlsplit(redis_url), urlsplit(rabbitmq_server.new_database())
+    as_nobody = {"netloc": f"nobody:geheim@127.0.0.1:{redis.port}"}, {"netloc": f"nobody:geheim@127.0.0.1:{queue.port}"}
+    nowhere = {"path": "/9999"}, {"path": "/nowhere"}
+    down = {"netloc": "nobody:geheim@127.0.0.1:1"}, {"netloc": "nobody:geheim@127.0.0.1:1"}
+    for (for_redis, for_queue), words, advice in (
+        (as_nobody, ("AuthenticationError", "ACCESS_REFUSED"), "check user, password, the user's rights, and "),
+        (nowhere, ("DB index", "the virtual host is not there, or its user"), "check user, password, the user's rig"),
+        (down, ("", "Connect call failed"), "see that it runs and can be reached from here; "),
+    ):
+        config = tmp_path / "orders.yaml"
+        config.write_text(
+            f"databases: {json.dumps(urls)}\nredis: {{url: '{redis._replace(**for_redis).geturl()}'}}\n"
+            f"queue: {{enabled: true, kind: rabbitmq, url: '{queue._replace(**for_queue).geturl()}'}}\n"
+        )
+        command = [sys.executable, "-c", "from orderway.cli import main; main()", "doctor", "--json"]
+        done = subprocess.run([*command, "--config", config], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (1, "")
+        assert "geheim" not in done.stdout
+        found = {each["part"]: each for each in json.loads(done.stdout)["findings"]}
+        for part, word in zip(("redis", "queue"), words, strict=True):
+            assert word in found[part]["found"]
+            assert "object at 0x" not in found[part]["found"]
+            assert found[part]["advice"].startswith(advice), found[part]
+            assert found[part]["advice"].endswith("; orders go on without it")
 
 
 def test_several_problems_are_told_line_by_line_and_none_acts_on_the_terminal(tmp_path: Path) -> None:

@@ -92,7 +92,9 @@ class RedisConnections:
                 f"Redis at {mask(self._options.url)} did not answer within {self._options.answer_within_s} s"
             ) from None
         except exceptions.RedisError as error:
-            raise Unavailable(f"Redis at {mask(self._options.url)}: {type(error).__name__}: {error}") from error
+            raise Unavailable(
+                f"Redis at {mask(self._options.url)}: {type(error).__name__}: {error}", is_refusal=_is_refusal(error)
+            ) from error
 
     def start(self) -> None:
         """Allow connections, on this event loop; asks nothing yet, so that a Redis that is gone stops nobody."""
@@ -117,3 +119,9 @@ class RedisConnections:
             health_check_interval=_HEALTH_CHECK_S,
             retry=Retry(NoBackoff(), 1),
         )
+
+
+def _is_refusal(error: exceptions.RedisError) -> bool:
+    """Whether the server refuses us, or the number of our database. Its other errors are its own, or pass."""
+    refusals = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
+    return isinstance(error, refusals) or "DB index" in str(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -21,6 +22,12 @@ __all__ = ["Line", "ReceivingLines", "SendingLines"]
 
 T = TypeVar("T")
 
+# Whatever it tells is in our errors as well; where nobody has set up a log, it would stand on stderr once more.
+logging.getLogger("aiormq").addHandler(logging.NullHandler())
+
+_VHOST_REFUSED = "the virtual host is not there, or its user may not use it"
+_REFUSALS = ("ACCESS_REFUSED", "NOT_ALLOWED", _VHOST_REFUSED)
+"""What is said by or of a server that refuses us."""
 _HEARTBEAT_S = 10
 """A receiver that waits notices within three of these that the server is gone without a word."""
 
@@ -104,9 +111,10 @@ class Lines:
         for task in self._tasks:
             task.cancel()
 
-    def unavailable(self, why: object) -> Unavailable:
+    def unavailable(self, why: str) -> Unavailable:
         """The error that says this."""
-        return Unavailable(f"RabbitMQ at {self._options.where}: {why}")
+        is_refusal = any(word in why for word in _REFUSALS)
+        return Unavailable(f"RabbitMQ at {self._options.where}: {why}", is_refusal=is_refusal)
 
     async def prepare(self, line: Line) -> None:
         """Have the server make what is needed over each new line."""
@@ -315,6 +323,9 @@ def _why(error: BaseException | None) -> str:
             return "the message was refused"
         case aio_pika.exceptions.ChannelPreconditionFailed():
             return f"{error}: what is there under this name is of the other queue_type, or somebody else's"
+        case aio_pika.exceptions.InvalidFrameError() if "Connection.OpenOk" in str(error):
+            # What the server says of it, the driver loses: that it closes the connection in place of opening it.
+            return _VHOST_REFUSED
         case TimeoutError():
             return "no answer in time"
     return str(error) or type(error).__name__
