@@ -111,6 +111,10 @@ class App(Creating, Actions, Looking):
     ) -> None:
         check_transitions()
         self.clock = clock or AnchoredClock(SystemClock())
+        self.settings: Settings | None = None
+        """What ``from_settings`` made it from."""
+        self.shards = shards
+        """As it was given."""
         self.urls = () if isinstance(url, Ports) else (url,) if isinstance(url, str) else tuple(url)
         self.ports = url if isinstance(url, Ports) else ports_for(self.urls, shards=shards)
         self.businesses: dict[int, Business[Any]] = {}
@@ -166,7 +170,9 @@ class App(Creating, Actions, Looking):
         """
         arguments = settings.app_arguments()
         url, shards = arguments.pop("url"), arguments.pop("shards")
-        return cls(ports_for(url, shards=shards, **settings.database_options()), channels=channels, **arguments)
+        app = cls(ports_for(url, shards=shards, **settings.database_options()), channels=channels, **arguments)
+        app.settings, app.shards, app.urls = settings, shards, settings.urls
+        return app
 
     # ---- life -----------------------------------------------------------------------------------------------------
 

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.text import Text
 
+from orderway.cli.choosing import Chosen, Settings, chosen, kept
 from orderway.cli.exits import FINDINGS
-from orderway.cli.opening import Settings, chosen, run
+from orderway.cli.opening import run
 from orderway.cli.options import Command
 from orderway.cli.output import console, print_json, safe
 from orderway.cli.tables import Table
 from orderway.doctor import Finding, examine
-from orderway.errors import UsageError
+
+if TYPE_CHECKING:
+    from orderway.redis import Redis
 
 __all__ = ["doctor"]
 
 
 @click.command(cls=Command)
-@click.option(
-    "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The configuration's YAML file. [env: ORDERWAY_CONFIG]",
-)
 @click.pass_context
-def doctor(context: click.Context, config: Path | None) -> None:
+def doctor(context: click.Context) -> None:
     """Look at configuration, databases, shard map, workers, Redis and queue, and say what to do.
 
-    It changes nothing. With a configuration (--config, or ORDERWAY_CONFIG and other variables) that is shown first,
-    without its passwords; else the database is the one of --url. Exits with 1 if anything needs to be done.
+    It changes nothing. A configuration (--config, its variables, or that of your App) is shown first, without its
+    passwords. Exits with 1 if anything needs to be done.
     """
     settings = context.ensure_object(Settings)
-    rows, arguments = _configured(settings, config)
-    findings = run(examine(**arguments))
+    found = chosen(settings)
+    rows = _configured(found)
+    findings = [
+        replace(each, found=found.completed(each.found), advice=found.completed(each.advice))
+        for each in run(examine(kept(found), **_parts(found)))
+    ]
     if settings.json:
         print_json(
             {
@@ -49,20 +50,27 @@ def doctor(context: click.Context, config: Path | None) -> None:
         context.exit(FINDINGS)
 
 
-def _configured(settings: Settings, config: Path | None) -> tuple[list[tuple[str, str, str]], dict[str, Any]]:
-    """The rows of the effective configuration, and what to examine."""
-    is_named = bool(settings.url or settings.app)
-    if is_named and config is not None:
-        raise UsageError("--config names the databases: leave out --url and --app")
-    if is_named or not (config or {"ORDERWAY_CONFIG", "ORDERWAY_DATABASES"} & set(os.environ)):
-        urls, app = chosen(settings)
-        return [], {"urls": urls, "queue": None if app is None else app.queue}
-    from orderway.config import effective, load_settings
+def _configured(found: Chosen) -> list[tuple[str, str, str]]:
+    """The rows of the effective configuration; of an App that was made without one, what it alone knows."""
+    if found.configuration is not None:
+        from orderway.config import effective
 
-    loaded = load_settings(config)
-    rows = [(row.key, row.value, row.source) for row in effective(loaded)]
-    parts = {"redis": loaded.redis.as_option(), "queue": loaded.queue.as_option()}
-    return rows, {"urls": loaded.urls, "shards": loaded.shards, **parts, **loaded.database_options()}
+        return [(row.key, row.value, row.source) for row in effective(found.configuration)]
+    if found.app is None:
+        return []
+    app = found.app
+    shards, ids = ("-" if app.shards is None else str(app.shards)), ("sequence" if app.numbering.draws else "time")
+    return [("shards", shards, "your App"), ("ids", ids, "your App")]
+
+
+def _parts(found: Chosen) -> dict[str, Any]:
+    """What to examine."""
+    redis: Redis | None = None
+    if found.app is not None:
+        redis = None if found.app.redis is None else found.app.redis.options
+    elif found.configuration is not None:
+        redis = found.configuration.redis.as_option()
+    return {"shards": found.shards, "redis": redis, "queue": found.queue, **found.database_options}
 
 
 def _document(finding: Finding) -> dict[str, Any]:

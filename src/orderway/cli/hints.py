@@ -62,7 +62,7 @@ async def _send(queue: str | Queue, ports: Ports, hint: Hint) -> bool:
 
 
 @click.command(cls=Command)
-@click.option("--queue", metavar="URL", help="The queue: as of an App. Without it: that of your App (--app).")
+@click.option("--queue", metavar="URL", help="The queue: as of an App. Without it: that of --app or --config.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most this many.")
 @click.pass_obj
 def hints(settings: Settings, queue: str | None, limit: int) -> None:
@@ -90,15 +90,17 @@ def hints(settings: Settings, queue: str | None, limit: int) -> None:
 @asynccontextmanager
 async def _queue(settings: Settings, given: str | None) -> AsyncIterator[Queue]:
     """The queue that is meant, started. Its database is opened only if it is in one."""
-    if given is not None and settings.app is not None:
-        raise UsageError("--queue and --app exclude each other: an App knows its own queue")
+    if given is not None and (settings.app is not None or settings.config is not None):
+        other = "--config" if settings.app is None else "--app"
+        raise UsageError(f"--queue and {other} exclude each other: an App or a configuration knows its own queue")
     queue: str | Queue | None = given
     if queue is None:
-        _, app = chosen(settings)
-        if app is None or app.queue is None:
-            lacking = "your App has no queue" if app is not None else "no queue is given"
-            raise ConfigError(f"{lacking}: name one by --queue, or an App that has one by --app")
-        queue = app.queue
+        found = chosen(settings)
+        queue = found.queue
+        if queue is None:
+            has_none = "your App has no queue" if found.app is not None else "the configuration has no queue"
+            lacking = "no queue is given" if found.app is None and found.configuration is None else has_none
+            raise ConfigError(f"{lacking}: name one by --queue, or an App that has one by --app, or by --config")
     if is_in_database(queue):
         async with reading(settings) as database, started_queue(queue, database.ports) as opened:
             yield opened

@@ -3,47 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import os
-import re
-import sys
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from orderway import blocking
 from orderway.adapters import Ports, ports_for
 from orderway.app import App
-from orderway.errors import ConfigError, UsageError
+from orderway.cli.choosing import DEFAULT_URL, Chosen, Settings, chosen, kept
+from orderway.errors import ConfigError
 from orderway.ports.business import Business
 from orderway.ports.queue import Queue
 
-__all__ = ["Settings", "chosen", "reading", "run", "running"]
+__all__ = ["DEFAULT_URL", "Settings", "chosen", "reading", "run", "running"]
 
 T = TypeVar("T")
-DEFAULT_URL = "sqlite:///orders.db"
 _GIVE_APP = "give --app module:attribute, or set ORDERWAY_APP"
-
-
-@dataclass(slots=True)
-class Settings:
-    """What the global options say.
-
-    Args:
-        url: of the databases, () for none given.
-        app: ``module:attribute`` of an App, or None.
-        json: print JSON.
-    """
-
-    url: tuple[str, ...] = ()
-    app: str | None = None
-    json: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An open database, and what is known of the App it was opened through; nothing where it was opened by its URL."""
+    """An open database, and what the App says that it was opened through, or the configuration; None for nothing."""
 
     ports: Ports
     businesses: dict[int, Business[Any]] | None
@@ -62,12 +42,8 @@ async def reading(settings: Settings) -> AsyncIterator[Reading]:
     Raises:
         ConfigError: there is no database, or it is not one of ours.
     """
-    urls, app = chosen(settings)
-    opened = (
-        Reading(_ports(urls), None, None)
-        if app is None
-        else Reading(_ports(urls) if app.urls else app.ports, app.businesses, app.queue)
-    )
+    found = chosen(settings)
+    opened = Reading(_ports(found), None if found.app is None else found.app.businesses, found.queue)
     await opened.ports.start()
     try:
         yield opened
@@ -86,10 +62,11 @@ async def running(settings: Settings, *, needs: str = "") -> AsyncIterator[App]:
     Raises:
         ConfigError: there is no App, or no database; or what is done turns out to need the App.
     """
-    urls, given = chosen(settings)
+    found = chosen(settings)
+    given = found.app
     if given is None and needs:
         raise ConfigError(f"this command {needs}, so it needs your App: {_GIVE_APP}")
-    app = given or App(_ports(urls), sweep=False)
+    app = given or _own_app(found)
     await app.start(sweep=False)
     try:
         yield app
@@ -101,49 +78,14 @@ async def running(settings: Settings, *, needs: str = "") -> AsyncIterator[App]:
         await app.close()
 
 
-def chosen(settings: Settings) -> tuple[tuple[str, ...], App | None]:
-    """The URLs and the App that are meant: options come before the environment."""
-    environment = os.environ if not settings.url and settings.app is None else {}
-    name = settings.app or environment.get("ORDERWAY_APP")
-    urls = settings.url or tuple(environment.get("ORDERWAY_URL", "").split()) or (DEFAULT_URL,)
-    if settings.url and settings.app is not None:
-        raise UsageError("--url and --app exclude each other: an App knows its own database")
-    app = _load(name) if name else None
-    return (app.urls if app is not None else urls), app
+def _ports(found: Chosen, shards: int | None = None) -> Ports:
+    """The ports of databases that are there; ready ones as the App was given them."""
+    if found.app is not None and not found.urls:
+        return found.app.ports
+    return ports_for(kept(found), shards=shards, create=False, **found.database_options)
 
 
-def _ports(urls: Sequence[str]) -> Ports:
-    if urls[0].startswith("memory:"):
-        raise ConfigError("memory://: orders in memory are gone with their process; give the URL of a database")
-    return ports_for(urls, create=False)
-
-
-def _load(name: str) -> App:
-    """The App that ``module:attribute`` names: an App, a blocking App, or a function without arguments that makes one.
-
-    Raises:
-        ConfigError: there is none of that name.
-    """
-    module_name, _, attribute = name.partition(":")
-    if not module_name or not attribute or not re.fullmatch(r"[\w.:]+", name):
-        shown = repr(name) if re.fullmatch(r"[\w.:]*", name) else "what was given"  # it may be a URL, with its password
-        raise ConfigError(f"--app {shown}: module:attribute is expected, for instance shop:app")
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        found: Any = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"--app {name}: there is no module {error.name} in {os.getcwd()} or on the path") from error
-    except AttributeError as error:
-        raise ConfigError(f"--app {name}: {module_name} has no {attribute}: {error}") from error
-    if callable(found) and not isinstance(found, App | blocking.App):
-        found = found()
-    if isinstance(found, blocking.App):
-        found = found.inner
-    if not isinstance(found, App):
-        raise ConfigError(
-            f"--app {name} is a {type(found).__name__}: an App, or a function that makes one, is expected"
-        )
-    return found
+def _own_app(found: Chosen) -> App:
+    """An App without businesses, which otherwise works as the configuration says, if there is one."""
+    arguments = {} if found.configuration is None else found.configuration.app_arguments()
+    return App(**{**arguments, "url": _ports(found, found.shards), "shards": None, "sweep": False})

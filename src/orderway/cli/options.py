@@ -14,7 +14,7 @@ import click
 from orderway.cli.opening import DEFAULT_URL, Settings
 from orderway.core.money import Money, currency
 from orderway.core.order import Stage, Status
-from orderway.errors import InvalidValue
+from orderway.errors import InvalidValue, OrderwayError
 from orderway.ports.store import Query
 
 __all__ = [
@@ -37,7 +37,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 def global_options() -> list[click.Parameter]:
-    """--url, --app and --json: allowed before the command's name and after it."""
+    """--url, --app, --config and --json: allowed before the command's name and after it."""
     return [
         click.Option(
             ["--url"],
@@ -55,6 +55,14 @@ def global_options() -> list[click.Parameter]:
             callback=_set,
             help="Your App, or a function that makes it. [env: ORDERWAY_APP]",
         ),
+        click.Option(
+            ["--config"],
+            metavar="FILE",
+            type=click.Path(dir_okay=False, path_type=Path),
+            expose_value=False,
+            callback=_set,
+            help="The configuration's YAML file. [env: ORDERWAY_CONFIG, and ORDERWAY_ with the name of each key]",
+        ),
         click.Option(["--json"], is_flag=True, expose_value=False, callback=_set, help="Print one JSON document."),
     ]
 
@@ -71,6 +79,16 @@ class Command(click.Command):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.params.extend(global_options())
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it. An error that names a command to run names it with the options by which it means the same."""
+        try:
+            return super().invoke(ctx)
+        except OrderwayError as error:
+            settings = ctx.find_object(Settings)
+            if settings is not None and settings.chosen is not None:
+                error.args = (settings.chosen.completed(str(error)), *error.args[1:])
+            raise
 
 
 class _Status(click.ParamType[Status]):

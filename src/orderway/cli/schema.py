@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,37 +12,43 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from orderway.adapters import places_for
+from orderway.cli.choosing import Settings, chosen, located, shards_of
 from orderway.cli.exits import FINDINGS
-from orderway.cli.opening import Settings, chosen, run
+from orderway.cli.opening import run
 from orderway.cli.options import Command, global_options
 from orderway.cli.output import console, print_json, safe
-from orderway.errors import ConfigError
+from orderway.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from orderway.sql.migrating import Migrated, Phase
 
 __all__ = ["migrate", "schema"]
 
-_JSON = [option for option in global_options() if option.name == "json"]
+_OPTIONS = [option for option in global_options() if option.name != "url"]
 _MOST_LINES = 20
 _DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb")
 
 
-@click.command(params=_JSON)
+@click.command(params=_OPTIONS)
 @click.option("--dialect", type=click.Choice(_DIALECTS), required=True, help="Of which database.")
 @click.option(
-    "--shards", type=int, default=1, show_default=True, help="Into how many tables orders are spread, in all databases."
+    "--shards",
+    type=int,
+    help="Into how many tables orders are spread, in all databases; as your configuration says, else 1.",
 )
 @click.option(
-    "--databases", type=click.IntRange(1), default=1, show_default=True, help="How many databases belong together."
+    "--databases",
+    type=click.IntRange(1),
+    help="How many databases belong together; as your configuration says, else 1.",
 )
 @click.option("--database", type=click.IntRange(1), help="Which of them this is for; needed where there are several.")
 @click.pass_obj
-def schema(settings: Settings, dialect: str, shards: int, databases: int, database: int | None) -> None:
+def schema(settings: Settings, dialect: str, shards: int | None, databases: int | None, database: int | None) -> None:
     """Print the complete SQL of a new database.
 
     Ready for sqlite3 -bail, psql -v ON_ERROR_STOP=1 or mariadb. It needs no driver, and connects to nothing.
     """
+    shards, databases = _counts(settings, shards, databases)
     from orderway.sql.script import schema_script  # other commands do without SQLAlchemy, for memory://
     from orderway.sql.shards import ShardMap
 
@@ -62,11 +69,24 @@ def schema(settings: Settings, dialect: str, shards: int, databases: int, databa
         click.echo(statement)
 
 
+def _counts(settings: Settings, shards: int | None, databases: int | None) -> tuple[int, int]:
+    """How many shards and databases there are: by options, else by the configuration or the App."""
+    found = chosen(settings)
+    known = found.app is not None or found.configuration is not None
+    listed = len(found.urls) if known and found.urls else None
+    if databases is not None and listed is not None and databases != listed:
+        raise UsageError(
+            f"--databases {databases} contradicts the {listed} of {found.source_of('databases')}: leave out --databases"
+        )
+    databases = databases or listed or 1
+    return shards_of(settings, shards) or listed or 1, databases
+
+
 @click.command(cls=Command)
 @click.option(
     "--shards",
     type=click.IntRange(1),
-    help="How many there shall be in all databases; as many as there are without it.",
+    help="How many there shall be in all databases; as your configuration says, else as many as there are.",
 )
 @click.option("--check", is_flag=True, help="Change nothing: say what is to be done, and compare the tables.")
 @click.option(
@@ -84,17 +104,19 @@ def migrate(context: click.Context, shards: int | None, check: bool, phase: Phas
     with.
     """
     settings = context.ensure_object(Settings)
-    urls, app = chosen(settings)
-    if app is not None and not app.urls:
-        raise ConfigError("this App was given ready ports, not the URL of its database: give --url")
-    databases = _migrated(settings, urls, shards, check, phase)
+    found = chosen(settings)
+    if shards is not None:
+        found = settings.chosen = replace(found, options=(*found.options, "--shards", str(shards)))
+    databases = _migrated(settings, located(found), shards_of(settings, shards), check, phase)
+    for each in databases:
+        each.differences = [found.completed(sentence) for sentence in each.differences]
     if settings.json:
         print_json(
             {"ok": all(each.is_well for each in databases), "databases": [_document(each) for each in databases]}
         )
     else:
         for each in databases:
-            _print(each, check, len(databases))
+            _print(each, check, len(databases), found.completed)
     if not all(each.is_well for each in databases):
         context.exit(FINDINGS)
 
@@ -137,7 +159,7 @@ def _document(found: Migrated) -> dict[str, Any]:
     }
 
 
-def _print(found: Migrated, check: bool, databases: int) -> None:
+def _print(found: Migrated, check: bool, databases: int, completed: Callable[[str], str]) -> None:
     out = console()
     place = f"database {found.database + 1} of {databases}, " if databases > 1 else ""
     last = f" to {found.shards[-1]}" if len(found.shards) > 1 else ""
@@ -151,12 +173,10 @@ def _print(found: Migrated, check: bool, databases: int) -> None:
     if found.revision is None:
         out.print("  which steps were taken was never written down, as in every database that an App has made")
     for step in found.waiting.get("pre", []) if found.revision else []:
-        out.print(f"  to be done: step {safe(step)}: run `orderway migrate`", soft_wrap=True)
+        out.print(completed(f"  to be done: step {safe(step)}: run `orderway migrate`"), soft_wrap=True)
     for step in found.waiting.get("post", []):
-        out.print(
-            f"  waits: step {safe(step)}: run `orderway migrate --phase post` when no older package runs any more",
-            soft_wrap=True,
-        )
+        waits = f"  waits: step {safe(step)}: run `orderway migrate --phase post` when no older package runs any more"
+        out.print(completed(waits), soft_wrap=True)
     for sentence in found.differences:
         out.print(Text.assemble(("  wrong: ", "bold red"), safe(sentence)), soft_wrap=True)
     if found.is_well:

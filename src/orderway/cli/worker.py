@@ -36,11 +36,11 @@ def worker(settings: Settings, target: str | None, listen: str | None) -> None:
     Start as many as you like: they share the work, and one that dies is replaced by the others within seconds. On
     SIGTERM or Ctrl-C it finishes what it has in hand, or hands it back; a second signal hands back at once.
     """
-    if target is not None and (settings.app is not None or settings.url):
-        raise UsageError("the App is named twice: leave out --app and --url")
+    if target is not None and (settings.app is not None or settings.url or settings.config is not None):
+        raise UsageError("your App is named, and knows its own database: leave out --app, --url and --config")
     if target is not None:
         settings.app = target
-    _, found = chosen(settings)
+    found = chosen(settings).app
     if found is None:
         raise ConfigError("a worker runs the hooks of your businesses, so it needs your App: orderway worker shop:app")
     if not found.businesses:

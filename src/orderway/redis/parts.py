@@ -17,6 +17,7 @@ class RedisParts:
         options: all of them, or the URL.
 
     Attributes:
+        options: all of them.
         lock: the ``Lock`` port; None if it is not to be on Redis.
         sequence: the ``Sequence`` port; None if it is not to be on Redis.
 
@@ -26,6 +27,7 @@ class RedisParts:
 
     def __init__(self, options: Redis | str) -> None:
         options = Redis(options) if isinstance(options, str) else options
+        self.options = options
         self._connections = RedisConnections(options)
         self.lock = RedisLock(self._connections, options) if options.lock else None
         self.sequence = RedisSequence(self._connections, options) if options.sequence else None

@@ -73,6 +73,11 @@ class Expected:
         """The shard map of a new database."""
         return self.shards or ShardMap.even(self.databases, self.databases)
 
+    @property
+    def migrate(self) -> str:
+        """The command that makes such databases, for messages; whoever runs it adds which."""
+        return "`orderway migrate`" if self.shards is None else f"`orderway migrate --shards {len(self.shards)}`"
+
 
 def check(row: tuple[int, int, str], expected: Expected, where: str) -> Stored:
     """What the row of ``ow_meta`` says, if this package and set-up fit it.

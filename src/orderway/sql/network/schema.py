@@ -41,8 +41,8 @@ async def prepare(server: Server, expected: Expected, create: bool, wait_s: floa
         if row is None:
             if not create:
                 raise NoTables(
-                    f"{server.where} is no Orderway database: it has no tables of Orderway; "
-                    "`orderway migrate` makes them"
+                    f"{server.where} is no Orderway database: it has no tables of Orderway;"
+                    f" {expected.migrate} makes them"
                 )
             row = await _make(link, server, expected, wait_s)
         return check(row, expected, server.where)
@@ -50,7 +50,7 @@ async def prepare(server: Server, expected: Expected, create: bool, wait_s: floa
         raise Unavailable(f"{server.where} did not answer: {error}") from error
     except Refused as error:
         raise ConfigError(
-            f"{server.where}: its tables could not be made or read: {error}. Run `orderway migrate` as a user who may"
+            f"{server.where}: its tables could not be made or read: {error}. Run {expected.migrate} as a user who may"
             " make tables"
         ) from error
     finally:

@@ -170,7 +170,7 @@ class SqliteDatabase:
 
     def _prepare(self, create: bool) -> Stored:
         if not create:
-            require(self._path)
+            require(self._path, self._expected)
         try:
             lock = self.lock()
         except OSError as error:

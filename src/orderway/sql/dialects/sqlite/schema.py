@@ -40,8 +40,12 @@ def prepare(connection: sqlite3.Connection, expected: Expected, where: str) -> S
     return check(stored, expected, where)
 
 
-def require(path: Path) -> None:
+def require(path: Path, expected: Expected) -> None:
     """Refuse a file that is missing or holds no tables of ours, and leave it untouched.
+
+    Args:
+        path: of the file.
+        expected: what it should be, for messages.
 
     Raises:
         NoTables: says which it is.
@@ -50,7 +54,7 @@ def require(path: Path) -> None:
     if not path.exists():
         raise NoTables(
             f"there is no database {path}: is the path right? An App that is started makes the file, "
-            "and so does `orderway migrate`"
+            f"and so does {expected.migrate}"
         )
     try:
         connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
@@ -61,7 +65,7 @@ def require(path: Path) -> None:
     except sqlite3.DatabaseError as error:
         raise ConfigError(f"{path} is no Orderway database: {error}") from error
     if stored is None:
-        raise NoTables(f"{path} is no Orderway database: it has no tables of Orderway; `orderway migrate` makes them")
+        raise NoTables(f"{path} is no Orderway database: it has no tables of Orderway; {expected.migrate} makes them")
 
 
 def _read(connection: sqlite3.Connection) -> tuple[int, int, str] | None:
