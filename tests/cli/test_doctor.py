@@ -61,7 +61,7 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     is_well, found, advice = findings(result)["database 1"]
     assert (is_well, advice) == (False, "")
     assert "there is no database" in found
-    assert "`orderway migrate`" in found
+    assert f"`orderway migrate --url sqlite:///{tmp_path}/none.db`" in found
     assert not list(tmp_path.iterdir())
 
 
@@ -161,7 +161,7 @@ def test_a_queue_whose_table_an_older_package_did_not_make(tmp_path: Path) -> No
     is_well, told, _ = found["queue"]
     assert not is_well
     assert "has no table ow_letters" in told
-    assert "`orderway migrate`" in told
+    assert f"`orderway migrate --config {config}`" in told
 
 
 @pytest.mark.parametrize("kind", ["postgresql_url", "mariadb_url"])
@@ -169,7 +169,7 @@ def test_a_server(kind: str, request: pytest.FixtureRequest) -> None:
     url = request.getfixturevalue(kind)
     is_well, found, advice = findings(doctor("--url", url, "--json"))["database 1"]
     assert not is_well
-    assert "it has no tables of Orderway; `orderway migrate` makes them" in found
+    assert "it has no tables of Orderway; `orderway migrate --url URL` makes them" in found
     with blocking.App(url, sweep=False):
         assert doctor("--url", url).exit_code == 0
     parts = urlsplit(url)

@@ -117,7 +117,7 @@ def test_the_doctor_looks_at_the_queue(queued: Any) -> None:
     is_well, found, advice = queue_finding(queued, "--app", "queued:make")
     assert is_well
     assert found.endswith("; dead letters: 3 (2 unreadable, 1 expired)")
-    assert advice.startswith("see what they are by `orderway hints`")
+    assert advice.startswith("see what they are by `orderway hints --app queued:make`")
     out = queued.run("doctor", "--app", "queued:broken")
     assert out.exit_code == 1
     assert "FAULT queue: RabbitMQ at amqp://127.0.0.1:1" in out.stdout

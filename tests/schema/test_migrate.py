@@ -210,7 +210,7 @@ def test_the_command_tells_what_it_did_and_what_is_left(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/orders.db"
     missing = orderway("migrate", "--check", "--url", url, check=False)
     assert missing.returncode == 4
-    assert "`orderway migrate` makes it" in missing.stderr
+    assert f"`orderway migrate --url {url}` makes it" in missing.stderr
     assert list(tmp_path.iterdir()) == []
 
     made = orderway("migrate", "--url", url, "--shards", "2")

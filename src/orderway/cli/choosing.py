@@ -102,7 +102,7 @@ class Settings:
 
 
 def chosen(settings: Settings) -> Chosen:
-    """What is meant: an option comes before the environment; there, an App before a configuration, before a URL.
+    """What is meant: an option comes before the environment, where an App comes before anything else.
 
     Raises:
         ConfigError: the App or the configuration cannot be had, or variables name different databases.
@@ -203,17 +203,24 @@ def _by_environment() -> Chosen:
     if not variables:
         return Chosen(urls or (DEFAULT_URL,))
     found = _of_configuration(None)
-    if urls and not _are_same(urls, found.urls):
+    if urls and _are_same(urls, found.urls):  # perhaps as another user, who may make tables
+        return Chosen(urls, None, found.configuration)
+    if urls:
         raise ConfigError(
             f"the environment names two databases: by ORDERWAY_URL {_places(urls)}, by {variables}"
             f" {_places(found.urls)}. Unset the one that is not meant, or name the other by --url or --config"
         )
-    default = Path(DEFAULT_URL.removeprefix("sqlite:///")).absolute()
-    if default.exists() and not any(Path(url.removeprefix("sqlite:///")).absolute() == default for url in found.urls):
+    default = _file_of(DEFAULT_URL)
+    if default.exists() and default not in map(_file_of, found.urls):  # nobody is led elsewhere without knowing
         print_note(
             f"the database is that of {variables}, not {default}, which is here too: --url {DEFAULT_URL} means it"
         )
     return found
+
+
+def _file_of(url: str) -> Path:
+    """The file of a URL; one that is nowhere if the URL names none."""
+    return Path(url.removeprefix("sqlite:///")).absolute()
 
 
 def _beside(found: Chosen, *, is_needed: bool) -> Chosen | None:

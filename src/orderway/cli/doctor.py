@@ -32,10 +32,12 @@ def doctor(context: click.Context) -> None:
     """
     settings = context.ensure_object(Settings)
     found = chosen(settings)
-    rows = _configured(found)
+    rows, urls = _configured(found), kept(found)
+    if found.configuration is not None:
+        urls = found.configuration.urls  # as its Apps log in, be it as another user than ORDERWAY_URL says
     findings = [
         replace(each, found=found.completed(each.found), advice=found.completed(each.advice))
-        for each in run(examine(kept(found), **_parts(found)))
+        for each in run(examine(urls, **_parts(found)))
     ]
     if settings.json:
         print_json(
