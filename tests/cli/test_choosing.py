@@ -16,10 +16,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from orderway import App, Business, Status, blocking
-from orderway.cli.choosing import Settings
+from orderway.cli.choosing import Settings, chosen
 from orderway.cli.commands import orderway
 from orderway.cli.opening import running
 from orderway.config import load_settings
+from orderway.errors import ConfigError
 
 ORIGINAL = """
 order:
@@ -231,6 +232,25 @@ def test_a_url_beside_a_configuration_names_the_same_databases_or_is_an_error(fo
         assert done.exit_code == 4
         assert f"ORDERWAY_URL {folder}/other.db, by ORDERWAY_CONFIG {folder}/kiosk.db" in done.stderr
     assert not (folder / "other.db").exists()
+
+
+def test_a_url_beside_a_configuration_may_be_that_of_a_user_who_may_make_tables(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "orders.yaml").write_text("databases: postgresql://shop:geheim@db:5432/orders\nshards: 2\n")
+    url = "postgresql://owner:hunter2@db/orders?application_name=deploy"
+    monkeypatch.setenv("ORDERWAY_CONFIG", "orders.yaml")
+    monkeypatch.setenv("ORDERWAY_URL", url)
+    found = chosen(Settings())
+    assert (found.urls, found.shards) == ((url,), 2)
+    assert "hunter2" not in repr(found)
+    monkeypatch.setenv("ORDERWAY_URL", url.replace("@db", "@other"))
+    with pytest.raises(
+        ConfigError, match="different databases: by ORDERWAY_URL postgresql://other:5432/orders,"
+    ) as caught:
+        chosen(Settings())
+    assert "by ORDERWAY_CONFIG postgresql://db:5432/orders." in str(caught.value)
+    assert not {"geheim", "hunter2"} & set(re.split(r"\W", str(caught.value)))
 
 
 def test_whoever_worked_on_the_default_file_is_told_that_it_is_not_meant(folder: Path) -> None:

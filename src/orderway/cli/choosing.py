@@ -207,7 +207,7 @@ def _by_environment() -> Chosen:
         return Chosen(urls, None, found.configuration)
     if urls:
         raise ConfigError(
-            f"the environment names two databases: by ORDERWAY_URL {_places(urls)}, by {variables}"
+            f"the environment names different databases: by ORDERWAY_URL {_places(urls)}, by {variables}"
             f" {_places(found.urls)}. Unset the one that is not meant, or name the other by --url or --config"
         )
     default = _file_of(DEFAULT_URL)
