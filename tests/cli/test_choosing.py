@@ -368,6 +368,7 @@ orderway.main(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_without_the_extra_all_else_works(folder: Path) -> None:
     def without(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([sys.executable, "-c", WITHOUT, *words], capture_output=True, text=True, check=False)
