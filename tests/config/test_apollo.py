@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import queue
 import stat
+import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from apollo_service import ApolloService
+from click.testing import CliRunner, Result
 
+from orderway.cli.commands import orderway
 from orderway.config import Apollo, Settings, effective, load_settings
 from orderway.errors import ConfigError, Unavailable, UsageError
 
@@ -52,6 +55,35 @@ def test_a_first_load_gives_the_settings_and_names_their_source(service: ApolloS
     assert (settings.urls, settings.shards, settings.worker.sweep) == ((DATABASE,), 3, False)
     assert settings.sources["shards"] == "Apollo namespace application, key shards"
     assert service.answers == [("/configs/shop/default/application", 200)]
+
+
+SHOP = """
+from orderway import App
+from orderway.config import Apollo, load_settings
+
+
+def make():
+    return App.from_settings(load_settings(environ={{}}, apollo=Apollo("{url}", "shop")))
+"""
+
+
+def test_the_command_line_makes_and_examines_what_apollo_says(
+    service: ApolloService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.publish("application", {"databases": f"sqlite:///{tmp_path}/orders.db", "shards": "3"})
+    (tmp_path / "apollo_shop.py").write_text(SHOP.format(url=service.url))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "apollo_shop", raising=False)
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(orderway, [*words, "--app", "apollo_shop:make"])
+
+    assert "`orderway migrate --app apollo_shop:make`" in run("doctor").output
+    made = run("migrate")
+    assert (made.exit_code, "shard 0 to 2\n" in made.output) == (0, True), made.output
+    well = run("doctor")
+    assert well.exit_code == 0, well.output
+    assert "Apollo namespace application, key shards" in well.output
 
 
 def test_variables_and_arguments_win_over_apollo(service: ApolloService) -> None:
