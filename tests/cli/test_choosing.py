@@ -368,6 +368,13 @@ orderway.main(sys.argv[1:])
 """
 
 
+@pytest.mark.parametrize("given", ["mysql://u:geheim@h/d", "postgresql://u:geheim@h/d"])
+def test_a_url_in_the_place_of_a_file_is_not_shown(folder: Path, given: str) -> None:
+    for done in (run("list", "--config", given), run("list", ORDERWAY_CONFIG=given)):
+        assert (done.exit_code, "a file is expected, and a URL was given" in done.stderr) == (4, True), done.output
+        assert "geheim" not in done.output
+
+
 @pytest.mark.slow
 def test_without_the_extra_all_else_works(folder: Path) -> None:
     def without(*words: str) -> subprocess.CompletedProcess[str]:

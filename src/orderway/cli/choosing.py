@@ -187,8 +187,11 @@ def _of_configuration(path: Path | None) -> Chosen:
     """What the file says, or the one of ORDERWAY_CONFIG; and variables, key by key, as in every App."""
     from orderway.config import load_settings  # an extra, which only those need who have a configuration
 
-    loaded = load_settings(path)
     file = path or os.environ.get("ORDERWAY_CONFIG")
+    if file and re.match(r"[a-z+]+:/", str(file)):  # with its password, which is not to be shown
+        where = "ORDERWAY_CONFIG" if path is None else "--config"
+        raise ConfigError(f"{where}: a file is expected, and a URL was given; name a database by --url")
+    loaded = load_settings(path)
     return Chosen(loaded.urls, None, loaded, ("--config", str(file)) if file else ())
 
 
@@ -243,7 +246,7 @@ def _beside(found: Chosen, *, is_needed: bool) -> Chosen | None:
         if not is_needed:
             return None
         raise ConfigError(
-            f"{error}; it was read to see how many shards there shall be: give --shards, and nobody asks it"
+            f"{error}\nIt was read to see how many shards there shall be: give --shards, and nobody asks it"
         ) from error
     if _are_same(found.urls, other.urls):
         return other
