@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orderway.adapters import Ports, databases_for, is_in_database, sql_ports, started_queue
-from orderway.errors import ConfigError, OrderwayError, Unavailable
+from orderway.adapters import Ports, databases_for, is_in_database, places_for, sql_ports, started_queue
+from orderway.errors import ConfigError, MissingRights, OrderwayError, Unavailable
 from orderway.ports.queue import Queue
 from orderway.sql.schema import not_alike
 
 if TYPE_CHECKING:
     from orderway.redis import Redis
     from orderway.sql.database import Database
+    from orderway.sql.migrating import Migrated
 
 __all__ = ["Finding", "examine"]
 
@@ -64,7 +65,10 @@ async def examine(
         if all(finding.is_well for finding in findings):
             findings.append(_examine_map(databases))
         if all(finding.is_well for finding in findings):
-            findings += await _examine_work(databases)
+            tables = await _examine_tables(urls, databases)
+            findings += tables
+            if all(finding.is_well for finding in tables):  # else they cannot be counted, or not rightly
+                findings += await _examine_work(databases)
             if queue is not None and is_in_database(queue):
                 findings.append(await _examine_queue(queue, sql_ports(databases)))
     finally:
@@ -81,15 +85,59 @@ async def _examine_database(database: Database, number: int) -> Finding:
     began_s = time.perf_counter()
     try:
         await database.start()
+    except ConfigError as error:  # and so MissingRights, which is Unavailable, too
+        return Finding(part, False, str(error))
     except Unavailable as error:
         advice = "see that the server runs, and that host and port are right and can be reached from here"
         return Finding(part, False, str(error), advice)
-    except ConfigError as error:
-        return Finding(part, False, str(error))
     took_ms = (time.perf_counter() - began_s) * 1000
     own = database.shards.of_database(database.number)
     held = f"shard {own[0]}" if len(own) == 1 else f"shards {own[0]} to {own[-1]}"
     return Finding(part, True, f"{database.where} answers in {took_ms:.0f} ms; {held} of {len(database.shards)}")
+
+
+async def _examine_tables(urls: Sequence[str], databases: Sequence[Database]) -> list[Finding]:
+    """In each database: whether our user may read and write the tables, and whether they are as they should be."""
+    rights = await asyncio.gather(*map(_examine_rights, databases, range(1, len(databases) + 1)))
+    lacking = [finding for finding in rights if finding is not None]
+    return lacking or await _compare_tables(urls)
+
+
+async def _examine_rights(database: Database, number: int) -> Finding | None:
+    """What our user may not do; None if nothing. Tables that it may not see could not be told from missing ones."""
+    part = f"tables of database {number}"
+    try:
+        await database.check_rights()
+    except MissingRights as error:
+        return Finding(part, False, str(error))
+    except OrderwayError as error:
+        return Finding(part, False, f"whether its user may read and write them could not be seen: {error}")
+    return None
+
+
+async def _compare_tables(urls: Sequence[str]) -> list[Finding]:
+    """As ``orderway migrate --check`` does."""
+    try:
+        from orderway.sql.migrating import migrate
+    except ModuleNotFoundError:
+        words = "its user may read and write them; not compared with what is needed: pip install 'orderway[migrate]'"
+        return [Finding(f"tables of database {number}", True, words) for number in range(1, len(urls) + 1)]
+    try:
+        looked = await migrate(places_for(urls), look_only=True)
+    except OrderwayError as error:
+        return [Finding("tables", False, f"they could not be compared with what is needed: {error}")]
+    return [_compared(found) for found in looked]
+
+
+def _compared(found: Migrated) -> Finding:
+    part = f"tables of database {found.database + 1}"
+    if found.is_well:
+        return Finding(part, True, "they are as this package needs them, and its user may read and write them")
+    steps = found.waiting.get("pre", []) if found.revision else []
+    problems = [*found.differences, *(f"step {step} was not taken" for step in steps)]
+    more = len(problems) - _MOST_PROBLEMS
+    words = "; ".join(problems[:_MOST_PROBLEMS]) + (f"; and {more:,} more" if more > 0 else "")
+    return Finding(part, False, words, "run `orderway migrate`; with --check it names all that is wrong")
 
 
 def _examine_map(databases: Sequence[Database]) -> Finding:
@@ -165,5 +213,6 @@ def _advice(error: Unavailable, named: str) -> str:
 
 
 _MOST_LETTERS = 100
+_MOST_PROBLEMS = 5
 _LATE_S = 60
 """Work that has been due for longer is not being done."""

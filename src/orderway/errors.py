@@ -2,7 +2,8 @@
 
 OrderwayError
 ├── ConfigError              the set-up is wrong: an option, a missing channel, an order type nobody registered
-│   └── SchemaTooNew         the database was written by a newer Orderway
+│   ├── SchemaTooNew         the database was written by a newer Orderway
+│   └── MissingRights        the database's user may not do this yet; an Unavailable, too
 ├── UsageError               the caller asked for something that cannot be
 │   ├── InvalidValue         an argument is not of its form
 │   ├── OrderNotFound        no order has this id
@@ -45,6 +46,7 @@ __all__ = [
     "InsufficientBalance",
     "InvalidValue",
     "KeyReused",
+    "MissingRights",
     "NestedCall",
     "OrderExists",
     "OrderNotFound",
@@ -219,3 +221,11 @@ class CommitUnknown(Unavailable):
     """The commit's answer was lost and could not be looked up; read the order before anything else."""
 
     code = "commit_unknown"
+
+
+class MissingRights(ConfigError, Unavailable):
+    """The database's user may not do this; nothing was done, and the call may be made again with the right granted."""
+
+    # Both: at start it ends the process, as any wrong set-up does; of a process that is at work nothing is lost, and it
+    # goes on by itself once somebody has granted the right, as after an outage.
+    code = "missing_rights"

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from orderway.adapters import Ports, ports_for
 from orderway.app import App
 from orderway.cli.choosing import DEFAULT_URL, Chosen, Settings, chosen, kept
-from orderway.errors import ConfigError
+from orderway.errors import ConfigError, MissingRights
 from orderway.ports.business import Business
 from orderway.ports.queue import Queue
 
@@ -71,7 +71,7 @@ async def running(settings: Settings, *, needs: str = "") -> AsyncIterator[App]:
     try:
         yield app
     except ConfigError as error:
-        if given is not None:
+        if given is not None or isinstance(error, MissingRights):
             raise
         raise ConfigError(f"{error}. Only the database was given, not your App: {_GIVE_APP}") from error
     finally:

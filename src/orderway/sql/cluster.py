@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from functools import partial
+from time import monotonic
 from typing import Any, TypeVar
 
 from orderway.core.ids import slot_of_order
-from orderway.errors import ConfigError, Unavailable
+from orderway.errors import ConfigError, MissingRights, Unavailable
 from orderway.sql.database import Database
 from orderway.sql.schema import NoTables, not_alike, out_of_place, traces
 from orderway.sql.shards import ShardMap
@@ -16,7 +18,11 @@ from orderway.sql.tables import ShardTables
 
 __all__ = ["Cluster"]
 
+logger = logging.getLogger("orderway")
+
 T = TypeVar("T")
+TELL_EVERY_S = 60.0
+"""A right that is missing in one of several databases is told of so often: it answers, so nobody else sees it."""
 PATIENCE_S = 0.5
 """So long the others wait for a silent database: less than a heartbeat may be late before its worker counts as dead."""
 
@@ -34,6 +40,7 @@ class Cluster:
         """Where that lives which belongs to no order and no user: sequences, parked payments."""
         self._only = self.home if len(self.databases) == 1 else None
         self._behind: dict[int, asyncio.Task[Any]] = {}
+        self._told_at_s: dict[int, float] = {}
 
     @property
     def shards(self) -> ShardMap:
@@ -98,10 +105,12 @@ class Cluster:
             task.add_done_callback(_seen)
         await self._wait(tasks)
         done = {number: task for number, task in tasks.items() if task.done()}
-        problems = [error for task in done.values() if (error := task.exception()) is not None]
-        for error in problems:
+        problems = {number: error for number, task in done.items() if (error := task.exception()) is not None}
+        for number, error in problems.items():
             if not isinstance(error, Unavailable) or len(problems) == len(tasks):
                 raise error
+            if isinstance(error, MissingRights):
+                self._tell(number, error)
         return {number: task.result() for number, task in done.items() if task.exception() is None}
 
     async def _wait(self, tasks: dict[int, asyncio.Task[T]]) -> None:
@@ -113,6 +122,12 @@ class Cluster:
             if task in pending:
                 self._behind[number] = task
                 task.add_done_callback(partial(self._caught_up, number))
+
+    def _tell(self, number: int, error: MissingRights) -> None:
+        now_s = monotonic()
+        if now_s - self._told_at_s.get(number, -TELL_EVERY_S) >= TELL_EVERY_S:
+            self._told_at_s[number] = now_s
+            logger.warning("%s is left out, the others go on: %s", self.databases[number].where, error)
 
     def _caught_up(self, number: int, task: asyncio.Task[Any]) -> None:
         del self._behind[number]

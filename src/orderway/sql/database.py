@@ -99,5 +99,12 @@ class Database(Protocol):
     async def now_us(self) -> int:
         """Its own time in microseconds since 1970, UTC, some time between call and return."""
 
+    async def check_rights(self) -> None:
+        """See whether its user may read and write every table, without touching a row.
+
+        Raises:
+            MissingRights: names what it may not do, and what to do about it.
+        """
+
     def transaction(self, time_limit_s: float) -> AbstractAsyncContextManager[Transaction]:
         """As ``Store.transaction``, for an order that lives here."""

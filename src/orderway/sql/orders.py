@@ -20,7 +20,7 @@ from orderway.ports.store import Change, Statement
 from orderway.sql.dialect import Dialect, OrderStatements
 from orderway.sql.lazily import Lazily
 from orderway.sql.operations import Claim, Create, Hint, Hold, Operation, Postpone, Record
-from orderway.sql.refusals import exists, not_found, refused_value, state_error
+from orderway.sql.refusals import exists, not_found, refusal, state_error
 from orderway.sql.rows import Unreadable, insert_row, leg_row, orders_of, update_row
 from orderway.sql.shards import ShardMap
 from orderway.sql.steps import SETTLE, Mismatch, Own, Read, Refused, Steps, unless_refused
@@ -229,7 +229,7 @@ class OrderWrites:
         # Refused if it has an id that cannot even be asked for.
         stored = orders_of((yield from unless_refused(self.of_order(order.id).orders([order.id]), ()))).get(order.id)
         if stored is None:
-            operation.error = refused_value(error, order.id)
+            operation.error = refusal(error, order.id)
         else:
             _explain_create(operation, stored)
 
@@ -241,8 +241,8 @@ class OrderWrites:
             operation.error = error
             return
         states = yield from unless_refused(self.of_order(order_id).states([order_id]), None)
-        refusal = None if states is None else state_error(change, states[0][1:] if states else None)
-        operation.error = refusal or misfit_in_order(change.order) or refused_value(error, order_id)
+        problem = None if states is None else state_error(change, states[0][1:] if states else None)
+        operation.error = problem or misfit_in_order(change.order) or refusal(error, order_id)
 
     def is_written(self, operation: Create | Record) -> Steps[bool]:
         """True if this very write is in the database."""

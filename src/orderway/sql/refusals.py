@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from orderway.errors import HoldLost, InvalidValue, OrderExists, OrderNotFound, OrderwayError, StaleOrder, Unavailable
+from orderway.errors import (
+    HoldLost,
+    InvalidValue,
+    MissingRights,
+    OrderExists,
+    OrderNotFound,
+    OrderwayError,
+    StaleOrder,
+    Unavailable,
+)
 from orderway.ports.store import Change
+from orderway.sql.steps import Forbidden
 
-__all__ = ["check_epoch", "exists", "not_found", "refused_value", "state_error"]
+__all__ = ["check_epoch", "exists", "missing_rights", "not_found", "refusal", "state_error"]
 
 
 def state_error(change: Change, state: Sequence[Any] | None) -> OrderwayError | None:
@@ -38,8 +48,19 @@ def exists(order_id: str) -> OrderExists:
     )
 
 
-def refused_value(error: Exception, order_id: str | None = None) -> InvalidValue:
-    """One operation's own fault: a value that does not fit."""
+def missing_rights(error: Forbidden, order_id: str | None = None) -> MissingRights:
+    """Nobody's value is at fault, but the rights of the database's user."""
+    return MissingRights(
+        f"the database's user has not the right: {error}; nothing was done. {error.grant} (docs/schema.md, Rights);"
+        " `orderway doctor` names each right that is missing",
+        order_id=order_id,
+    )
+
+
+def refusal(error: Exception, order_id: str | None = None) -> InvalidValue | MissingRights:
+    """Why one operation alone was refused: a right is missing, or else it is its own fault, a value does not fit."""
+    if isinstance(error, Forbidden):
+        return missing_rights(error, order_id)
     return InvalidValue(f"the database refused a value: {error}", order_id=order_id)
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "Count",
     "Duplicate",
     "Failed",
+    "Forbidden",
     "Mismatch",
     "Own",
     "OwnRead",
@@ -109,6 +110,19 @@ class Duplicate(Refused):
 
 class Busy(Refused):
     """Another transaction held a lock for too long."""
+
+
+class Forbidden(Refused):
+    """The user of the database has not the right to do this: no value is wrong.
+
+    Args:
+        words: the database's own.
+        grant: the statement that gives a user all rights that are needed, in the database's own dialect.
+    """
+
+    def __init__(self, words: str, grant: str) -> None:
+        super().__init__(words)
+        self.grant = grant
 
 
 class Conflict(Exception):

@@ -29,7 +29,7 @@ from orderway.sql.operations import (
 )
 from orderway.sql.orders import OrderWrites
 from orderway.sql.postings import PostingWrites
-from orderway.sql.refusals import refused_value
+from orderway.sql.refusals import refusal
 from orderway.sql.rows import parked_row
 from orderway.sql.shards import ShardMap
 from orderway.sql.steps import SETTLE, Busy, Count, Duplicate, Read, Refused, Step, Steps, Write
@@ -164,7 +164,7 @@ class Writes:
         elif isinstance(operation, Record):
             yield from self.orders.explain_record(operation, error)
         else:
-            operation.error = error if isinstance(error, OrderwayError) else refused_value(error, operation.order_id)
+            operation.error = error if isinstance(error, OrderwayError) else refusal(error, operation.order_id)
 
     def _join(self, operations: Sequence[Join]) -> Steps[None]:
         for operation in operations:

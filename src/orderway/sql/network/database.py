@@ -22,6 +22,7 @@ from orderway.sql.network.writer import Writer
 from orderway.sql.operations import Claim, Fetch, Get, Operation
 from orderway.sql.schema import Expected, Stored
 from orderway.sql.shards import ShardMap
+from orderway.sql.steps import Failed
 from orderway.sql.writes import Writes
 
 __all__ = ["NetworkDatabase"]
@@ -137,6 +138,23 @@ class NetworkDatabase:
         engine = self._open()
         [[now_us]] = await engine.scans.submit(Fetch(self._server.dialect.now, ()))
         return int(now_us)
+
+    async def check_rights(self) -> None:
+        """See whether its user may read and write every table, without touching a row.
+
+        Raises:
+            MissingRights: it may not; Unavailable: it does not answer.
+        """
+        engine = self._open()
+        line = self.line(engine.stored.epoch)
+        try:
+            link = await line.get()
+            found = await link.perform(self._server.rights(engine.tables.metadata.sorted_tables))
+        except Failed as error:
+            raise line.unavailable(error) from error
+        finally:
+            await line.drop()
+        found.check(self.where)
 
     @asynccontextmanager
     async def transaction(self, time_limit_s: float) -> AsyncIterator[NetworkTransaction]:

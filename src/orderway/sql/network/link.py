@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
+from sqlalchemy import Table
+
 from orderway.errors import OrderwayError
 from orderway.sql.dialect import Dialect
+from orderway.sql.rights import Rights
 from orderway.sql.steps import SETTLE, Conflict, Refused, Step, Steps, Write
 
 __all__ = ["CommitLost", "Link", "Server"]
@@ -145,6 +148,9 @@ class Server(Protocol):
     @property
     def list_tables(self) -> str:
         """A query for the names of all tables that begin with ``ow_``."""
+
+    def rights(self, tables: Sequence[Table]) -> Steps[Rights]:
+        """See what our user may not do with these tables, without touching a row."""
 
     async def connect(self, epoch: int | None, idle_s: int = 0) -> Link:
         """Open a connection, whose session holds a lock named ``Link.name``.

@@ -7,8 +7,9 @@ import asyncio
 from orderway.errors import ConfigError, Unavailable
 from orderway.sql.database import Tables
 from orderway.sql.network.link import Link, Server
+from orderway.sql.refusals import missing_rights
 from orderway.sql.schema import READ_META, Expected, NoTables, Stored, check, check_begun, meta_insert, table_statements
-from orderway.sql.steps import Busy, Conflict, Failed, Read, Refused, first_value
+from orderway.sql.steps import Busy, Conflict, Failed, Forbidden, Read, Refused, first_value
 
 __all__ = ["SCHEMA_LOCK", "prepare"]
 
@@ -26,7 +27,7 @@ async def prepare(server: Server, expected: Expected, create: bool, wait_s: floa
 
     Raises:
         NoTables: there are none, and none are to be made.
-        ConfigError: the database refuses us, or is not as it should be; SchemaTooNew.
+        ConfigError: the database refuses us, or is not as it should be; SchemaTooNew, MissingRights.
         Unavailable: it does not answer.
     """
     try:
@@ -60,7 +61,10 @@ async def prepare(server: Server, expected: Expected, create: bool, wait_s: floa
 async def _read(link: Link, server: Server) -> tuple[int, int, str] | None:
     if not await link.perform(first_value(Read(server.find_meta))):
         return None
-    rows = await link.send([Read(READ_META)])
+    try:
+        rows = await link.send([Read(READ_META)])
+    except Forbidden as error:  # the tables are there, so nobody need make them
+        raise missing_rights(error) from error
     return tuple(rows[0]) if rows else None
 
 

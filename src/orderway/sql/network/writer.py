@@ -10,7 +10,7 @@ from orderway.errors import CommitUnknown, OrderwayError, Unavailable
 from orderway.sql.network.line import Line
 from orderway.sql.network.link import CommitLost, Link
 from orderway.sql.operations import Operation, fail_all
-from orderway.sql.steps import Busy, Conflict, Duplicate, Failed, Refused
+from orderway.sql.steps import Conflict, Duplicate, Failed, Refused
 from orderway.sql.writes import Batch, Writes
 
 __all__ = ["Writer", "resolve"]
@@ -97,7 +97,7 @@ async def resolve(line: Line, writes: Writes, batch: Batch, session: str, proble
         await link.end_session(session, line.answer_within_s)
         async with asyncio.timeout(line.answer_within_s):
             written = await link.perform(writes.is_written(batch))
-    except (Busy, Failed, OrderwayError, TimeoutError):
+    except (Refused, Failed, OrderwayError, TimeoutError):
         await line.drop()
     if written is None:
         words = line.words(problem)

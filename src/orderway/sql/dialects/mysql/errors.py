@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncmy import errors
 
-from orderway.sql.steps import Busy, Conflict, Duplicate, Failed, Refused
+from orderway.sql.steps import Busy, Conflict, Duplicate, Failed, Forbidden, Refused
 
 __all__ = ["DRIVER_ERRORS", "LOCK_TIMEOUT", "NEVER_SENT", "OUT_OF_RANGE", "REFUSES_US", "number_of", "translated"]
 
@@ -19,6 +19,9 @@ NEVER_SENT = 2006
 REFUSES_US = frozenset({1044, 1045, 1049, 1130, 1227, 1251, 1698, 1820, 1862, 2059, 3118, 3955, 4151})
 """At the start of a session: user, password, host, database, a way to log in that is not known."""
 
+_GRANT = "GRANT SELECT, INSERT, UPDATE, DELETE ON the_database.* TO that user"
+_FORBIDDEN = frozenset({1044, 1142, 1143, 1227, 1370})
+"""In the middle of a session: a right on the database, a table, a column, the server, a routine."""
 _DUPLICATE = frozenset({1022, 1062, 1169, 1586})
 _CONFLICT = frozenset({1213, 1020, 1614})
 """A deadlock; a row that changed under a snapshot."""
@@ -57,6 +60,8 @@ def translated(error: BaseException, *, timeout_ends_transaction: bool = False) 
         return Conflict(text)
     if number == LOCK_TIMEOUT:
         return Busy(text)
+    if number in _FORBIDDEN:
+        return Forbidden(text, _GRANT)
     if number == 0 or number in _ENVIRONMENT or _FIRST_OF_CLIENT <= number <= _LAST_OF_CLIENT:
         return Failed(text)
     return Refused(text)

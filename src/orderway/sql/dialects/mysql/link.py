@@ -14,8 +14,8 @@ from orderway.sql.dialects.mysql.errors import DRIVER_ERRORS, NEVER_SENT, OUT_OF
 from orderway.sql.dialects.mysql.literals import literal
 from orderway.sql.dialects.mysql.packets import Part, Role, idle_limit, packets_of, parts_of
 from orderway.sql.network.link import CommitLost, Link
-from orderway.sql.refusals import check_epoch
-from orderway.sql.steps import Busy, Conflict, Failed, Mismatch, OwnRead, Read, Refused, Step, Write
+from orderway.sql.refusals import check_epoch, missing_rights
+from orderway.sql.steps import Busy, Conflict, Failed, Forbidden, Mismatch, OwnRead, Read, Refused, Step, Write
 
 __all__ = ["MOST_IDLE_S", "Connection", "MysqlLink", "Session", "disconnect"]
 
@@ -219,6 +219,8 @@ class MysqlLink(Link):
     async def _refuse_to_begin(self, problem: Refused, number: int) -> NoReturn:
         """The fence did not let us pass. Not ``Refused``: nothing may be done in this transaction."""
         await self.roll_back()
+        if isinstance(problem, Forbidden):
+            raise missing_rights(problem) from problem
         if number == OUT_OF_RANGE:
             assert self._epoch is not None
             check_epoch(await self._value("SELECT epoch FROM ow_meta WHERE id = 1"), self._epoch)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orderway.errors import ConfigError
 from orderway.sql.dialects.mysql.dialect import MARIADB, MYSQL, MysqlDialect
+from orderway.sql.dialects.mysql.rights import rights
 from orderway.sql.dialects.mysql.url import read_url
+from orderway.sql.steps import Steps
 
 if TYPE_CHECKING:
+    from sqlalchemy import Table
+
     from orderway.sql.dialects.mysql.link import MysqlLink
+    from orderway.sql.rights import Rights
 
 __all__ = ["MysqlServer"]
 
@@ -39,6 +45,10 @@ class MysqlServer:
         self.where = read.where
         self.dialect: MysqlDialect = MARIADB if read.scheme == "mariadb" else MYSQL
         self._arguments = read.arguments
+
+    def rights(self, tables: Sequence[Table]) -> Steps[Rights]:
+        """See what our user may not do with these tables; see ``Server.rights``."""
+        return rights(tables)
 
     async def connect(self, epoch: int | None, idle_s: int = 0) -> MysqlLink:
         """Open a connection; see ``Server.connect``."""

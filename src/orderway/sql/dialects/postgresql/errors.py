@@ -8,7 +8,7 @@ import asyncpg
 
 from orderway.errors import ConfigError
 from orderway.sql.dialects.postgresql.url import PostgresqlUrl
-from orderway.sql.steps import Busy, Conflict, Duplicate, Failed, Refused
+from orderway.sql.steps import Busy, Conflict, Duplicate, Failed, Forbidden, Refused
 
 __all__ = ["DRIVER_ERRORS", "refusal", "translated"]
 
@@ -29,6 +29,8 @@ _REFUSES_US = (
 )
 """Who we say to be, or which database we ask for, is wrong: trying again does not help."""
 
+_GRANT = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO that user"
+_FORBIDDEN = {"42501"}  # insufficient privilege
 _CONFLICT = {"40001", "40P01"}  # serialization failure, deadlock
 _BUSY = {"55P03"}  # a lock did not come in time
 _FAILED_CLASSES = ("08", "53", "57", "58", "XX", "F0")
@@ -73,6 +75,8 @@ def translated(error: Exception) -> Failed | Refused | Conflict:
             return Busy(words)
         if code == "23505":
             return Duplicate(words)
+        if code in _FORBIDDEN:
+            return Forbidden(words, _GRANT)
         if code.startswith(_FAILED_CLASSES) or code in _FAILED:
             return Failed(words)
         return Refused(words)

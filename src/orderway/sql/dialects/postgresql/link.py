@@ -16,8 +16,21 @@ from orderway.sql.dialects.postgresql.fenced import Fenced, together
 from orderway.sql.dialects.postgresql.own import own_call
 from orderway.sql.dialects.postgresql.server import LOCK_TIMEOUT
 from orderway.sql.network.link import CommitLost, Link
-from orderway.sql.refusals import check_epoch
-from orderway.sql.steps import Busy, Conflict, Count, Failed, Mismatch, Own, OwnRead, Read, Refused, Step, Write
+from orderway.sql.refusals import check_epoch, missing_rights
+from orderway.sql.steps import (
+    Busy,
+    Conflict,
+    Count,
+    Failed,
+    Forbidden,
+    Mismatch,
+    Own,
+    OwnRead,
+    Read,
+    Refused,
+    Step,
+    Write,
+)
 
 __all__ = ["PostgresqlLink", "lock_key"]
 
@@ -143,7 +156,12 @@ class PostgresqlLink(Link):
             raise
 
     async def _check_epoch(self, problem: Refused) -> None:
-        """Raise if the fence was not passed. Not ``Refused``: nothing may be done by this map, by nobody."""
+        """Raise if the fence was not passed. Not ``Refused``: nothing may be done by this map, by nobody.
+
+        The transaction is over by now, so that nobody can go on in it with another operation.
+        """
+        if isinstance(problem, Forbidden):
+            raise missing_rights(problem) from problem
         if isinstance(problem, Busy):
             raise Unavailable(f"the shard map is being changed: nothing was done, try again ({problem})") from problem
         if self._epoch is not None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orderway.errors import ConfigError
 from orderway.sql.dialects.postgresql.dialect import POSTGRESQL
+from orderway.sql.dialects.postgresql.rights import rights
 from orderway.sql.dialects.postgresql.url import read_url
+from orderway.sql.steps import Steps
 
 if TYPE_CHECKING:
     import asyncpg
+    from sqlalchemy import Table
 
     from orderway.sql.dialects.postgresql.link import PostgresqlLink
+    from orderway.sql.rights import Rights
 
 __all__ = ["LOCK_TIMEOUT", "PostgresqlServer"]
 
@@ -73,6 +77,10 @@ class PostgresqlServer:
         self.url = url
         self.where = self._read.where
         self._has_whole_sessions = False
+
+    def rights(self, tables: Sequence[Table]) -> Steps[Rights]:
+        """See what our user may not do with these tables; see ``Server.rights``."""
+        return rights(tables)
 
     async def connect(self, epoch: int | None, idle_s: int = 0) -> PostgresqlLink:
         """Open a connection; see ``Server.connect``."""

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from orderway.sql.commit import GroupCommit
 from orderway.sql.compiled import CompiledQueries
 from orderway.sql.database import Query, Tables
 from orderway.sql.dialects.sqlite.connect import ConnectionFactory, connect
-from orderway.sql.dialects.sqlite.errors import unavailable
+from orderway.sql.dialects.sqlite.errors import is_read_only, may_not_write, unavailable
 from orderway.sql.dialects.sqlite.lock import FileLock, LockTimeout
 from orderway.sql.dialects.sqlite.perform import SQLITE
 from orderway.sql.dialects.sqlite.reader import Reader
@@ -144,6 +144,20 @@ class SqliteDatabase:
         [[now_us]] = await engine.scans.submit(Fetch(SQLITE.now, ()))
         return int(now_us)
 
+    async def check_rights(self) -> None:
+        """See whether it may be written to, without writing: see ``Database.check_rights``."""
+        self._open()
+        await asyncio.to_thread(self._begin_to_write)
+
+    def _begin_to_write(self) -> None:
+        try:
+            with closing(self.connect()) as connection:
+                connection.execute("BEGIN IMMEDIATE")  # which is no write yet
+                connection.execute("UPDATE ow_meta SET epoch = epoch WHERE 1 = 0")
+                connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise (may_not_write(error, self.where) if is_read_only(error) else unavailable(error)) from error
+
     @asynccontextmanager
     async def transaction(self, time_limit_s: float) -> AsyncIterator[SqliteTransaction]:
         """As ``Store.transaction``."""
@@ -173,6 +187,8 @@ class SqliteDatabase:
             require(self._path, self._expected)
         try:
             lock = self.lock()
+        except PermissionError as error:
+            raise may_not_write(error, self.where) from error
         except OSError as error:
             raise ConfigError(f"{self._path} cannot be opened: {error.strerror}; its folder must exist") from error
         try:
@@ -186,7 +202,7 @@ class SqliteDatabase:
             finally:
                 lock.release()
         except (LockTimeout, sqlite3.OperationalError) as error:
-            raise unavailable(error) from error
+            raise (may_not_write(error, self.where) if is_read_only(error) else unavailable(error)) from error
         except sqlite3.DatabaseError as error:
             raise ConfigError(f"{self._path} cannot be used: {error}") from error
         finally:

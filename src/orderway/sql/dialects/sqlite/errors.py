@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 
-from orderway.errors import DeliveryFailed, OrderwayError, Unavailable
+from orderway.errors import DeliveryFailed, MissingRights, OrderwayError, Unavailable
 from orderway.sql.steps import Duplicate, Failed, Refused
 
-__all__ = ["BAD_VALUE", "is_environment", "refused_statement", "translated", "unavailable"]
+__all__ = [
+    "BAD_VALUE",
+    "is_environment",
+    "is_read_only",
+    "may_not_write",
+    "refused_statement",
+    "translated",
+    "unavailable",
+]
 
 BAD_VALUE = (OverflowError, UnicodeError, TypeError, sqlite3.InterfaceError, sqlite3.DataError)
 """What the driver raises for values that SQLite cannot hold: too long, beyond 64 bits, lone surrogates."""
@@ -43,14 +51,33 @@ def is_environment(error: BaseException | None) -> bool:
 def translated(error: BaseException) -> Failed | Refused:
     """What an error of the driver means to the steps of a transaction."""
     if is_environment(error):
-        return Failed(str(error))
+        failed = Failed(str(error))
+        failed.__cause__ = error
+        return failed
     if getattr(error, "sqlite_errorcode", None) in _DUPLICATE:
         return Duplicate(str(error))
     return Refused(str(error))
 
 
+def is_read_only(error: BaseException) -> bool:
+    """True if we may not write to the file: not if another one was put in its place."""
+    code = getattr(error.__cause__ or error, "sqlite_errorcode", 0)
+    return code & 0xFF == sqlite3.SQLITE_READONLY and code != sqlite3.SQLITE_READONLY_DBMOVED
+
+
+def may_not_write(error: BaseException, where: str = "SQLite", order_id: str | None = None) -> MissingRights:
+    """The user that this process runs as lacks a right, and nothing was done."""
+    return MissingRights(
+        f"{where} may not be written to, nothing was done: {error}. Let the user of this process write to the file, to"
+        " its folder, and to the files beside it (-wal, -shm, -lock)",
+        order_id=order_id,
+    )
+
+
 def unavailable(error: BaseException, order_id: str | None = None) -> Unavailable:
     """The database did not answer, and nothing was done."""
+    if is_read_only(error):
+        return may_not_write(error, order_id=order_id)
     return Unavailable(f"SQLite did not answer, nothing was done: {error}", order_id=order_id)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from orderway.errors import ConfigError
 from orderway.sql.database import Tables
+from orderway.sql.dialects.sqlite.errors import is_read_only, may_not_write
 from orderway.sql.dialects.sqlite.perform import SQLITE
 from orderway.sql.schema import READ_META, Expected, NoTables, Stored, check, check_begun, meta_insert, table_statements
 
@@ -63,6 +64,8 @@ def require(path: Path, expected: Expected) -> None:
         finally:
             connection.close()
     except sqlite3.DatabaseError as error:
+        if is_read_only(error):
+            raise may_not_write(error, str(path)) from error
         raise ConfigError(f"{path} is no Orderway database: {error}") from error
     if stored is None:
         raise NoTables(f"{path} is no Orderway database: it has no tables of Orderway; {expected.migrate} makes them")
