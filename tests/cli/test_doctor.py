@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -162,6 +163,51 @@ def test_a_queue_whose_table_an_older_package_did_not_make(tmp_path: Path) -> No
     assert not is_well
     assert "has no table ow_letters" in told
     assert f"`orderway migrate --config {config}`" in told
+
+
+def test_tables_that_cannot_be_compared_are_said_to_be_so(urls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("alembic", "orderway.sql.migrat"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "alembic", None)
+    result = doctor("--url", urls[0], "--url", urls[1])
+    assert result.exit_code == 0, result.output
+    assert "tables of database 2: its user may read and write them; not compared with" in result.output
+    assert "pip install 'orderway[migrate]'" in result.output
+
+
+def without_root(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run Python as somebody for whom the modes of files count, whoever runs the tests."""
+    drop = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
+    return subprocess.run([*drop, sys.executable, *words], capture_output=True, text=True, check=False)
+
+
+START = """
+import asyncio, sys
+from orderway import App
+from orderway.errors import MissingRights
+try:
+    asyncio.run(App(sys.argv[1], sweep=False).start())
+except MissingRights as error:
+    print(error)
+"""
+COMMAND = "from orderway.cli import main; main()"
+
+
+@pytest.mark.parametrize("what", ["orders.db", "orders.db-lock", "."])
+def test_a_file_that_may_not_be_written_to(what: str, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/orders.db"
+    with blocking.App(url, sweep=False):
+        pass
+    (tmp_path / what).chmod(0o555)
+    try:
+        started = without_root("-c", START, url)
+        looked = without_root("-c", COMMAND, "doctor", "--url", url)
+    finally:
+        (tmp_path / what).chmod(0o755)
+    for told in (started.stdout, looked.stdout):
+        assert "may not be written to, nothing was done: " in told, started.stderr + looked.stderr
+        assert "Let the user of this process write to the file, to its folder" in told
+    assert looked.returncode == 1
 
 
 @pytest.mark.parametrize("kind", ["postgresql_url", "mariadb_url"])

@@ -11,10 +11,10 @@ from urllib.parse import unquote, urlsplit
 ORDERWAY = Path(sys.executable).with_name("orderway")
 
 
-def orderway(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+def orderway(*words: str, check: bool = True, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line as it is installed."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ORDERWAY_")}
-    done = subprocess.run([ORDERWAY, *words], capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run([ORDERWAY, *words], capture_output=True, text=True, check=False, env=environment, cwd=cwd)
     assert done.returncode == 0 or not check, f"orderway {' '.join(words)}:\n{done.stdout}{done.stderr}"
     return done
 

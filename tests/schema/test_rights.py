@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from schema_clients import Client
+from schema_clients import Client, orderway
 
 from orderway import App, Business, Money
 from orderway.adapters import open_ports, places_for
-from orderway.errors import ConfigError
+from orderway.errors import ConfigError, MissingRights, Unavailable
 from orderway.sql.dialects.mysql import MysqlServer
 from orderway.sql.dialects.postgresql import PostgresqlServer
 from orderway.sql.migrating import migrate
@@ -40,7 +43,7 @@ def clerk(server_client: Client) -> Iterator[Client]:
     else:  # without any right on it, nobody can connect to a database
         name_there = f"{name}@'%'"
         server_client.run(f"CREATE USER {name_there} IDENTIFIED BY '{PASSWORD}'")
-        server_client.run(f"GRANT SELECT ON `{parts.path[1:]}`.* TO {name_there}")
+        server_client.run(f"GRANT SHOW VIEW ON `{parts.path[1:]}`.* TO {name_there}")
         leave = f"DROP USER {name_there}"
     url = parts._replace(netloc=f"{name}:{PASSWORD}@{parts.hostname}:{parts.port}").geturl()
     yield Client(server_client.dialect, url)
@@ -53,6 +56,19 @@ def grant(owner: Client, name: str, rights: str) -> None:
         owner.run(f"GRANT {rights} ON ALL TABLES IN SCHEMA public TO {name}")
     else:
         owner.run(f"GRANT {rights} ON `{urlsplit(owner.url).path[1:]}`.* TO {name}@'%'")
+
+
+def per_table(owner: Client, verb: str, clerk: Client, rights: str, *tables: str) -> None:
+    """GRANT or REVOKE on each of these tables; without any, on all. It holds for sessions that are open already."""
+    name = str(urlsplit(clerk.url).username)
+    where = "public" if owner.dialect == "postgresql" else urlsplit(owner.url).path[1:]
+    named = (
+        tables
+        or owner.run(f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{where}'").splitlines()
+    )
+    grantee = name if owner.dialect == "postgresql" else f"{name}@'%'"
+    word = "TO" if verb == "GRANT" else "FROM"
+    owner.run("".join(f"{verb} {rights} ON {table} {word} {grantee};" for table in named))
 
 
 async def test_who_may_make_no_tables_is_told_who_may(server_client: Client, clerk: Client) -> None:
@@ -92,3 +108,149 @@ async def test_a_user_may_end_a_session_of_its_own(server_client: Client, clerk:
         await lost.script("SELECT 1")
     await link.close()
     await lost.close()
+
+
+def test_who_may_only_read_is_told_so(server_client: Client, clerk: Client, tmp_path: Path) -> None:
+    asyncio.run(migrate(places_for([server_client.url]), 2))
+    per_table(server_client, "GRANT", clerk, "SELECT")
+    (tmp_path / "rights_shop.py").write_text(
+        "from orderway import App, Business\n\n\nclass Toy(Business):\n    order_type = 1\n\n"
+        "    def deliver(self, order, delivery):\n        pass\n\n\n"
+        f"app = App({clerk.url!r})\napp.register(Toy())\n"
+    )
+
+    async def start() -> None:
+        with pytest.raises(MissingRights, match=r"GRANT SELECT, INSERT, UPDATE, DELETE ON .* `orderway doctor`"):
+            await App(clerk.url, sweep=False).start()
+
+    asyncio.run(start())
+    worker = orderway("worker", "rights_shop:app", check=False, cwd=tmp_path)
+    assert worker.returncode == 4
+    assert "lacks a right" in worker.stderr
+    assert "Traceback" not in worker.stderr
+    assert orderway("list", "--url", clerk.url).returncode == 0, "to read is enough for looking"
+
+    looked = orderway("doctor", "--url", clerk.url, check=False)
+    assert looked.returncode == 1
+    assert "lacks INSERT, UPDATE, DELETE on ow_accounts_0" in looked.stdout
+    assert "and 12 more tables" in looked.stdout
+    assert "GRANT SELECT, INSERT, UPDATE, DELETE ON" in looked.stdout
+    assert PASSWORD not in looked.stdout + worker.stderr
+
+    server_client.run(looked.stdout.partition("To grant it: ")[2].splitlines()[0])
+    assert "may read and write them" in orderway("doctor", "--url", clerk.url).stdout
+
+
+async def test_the_shared_lock_on_the_shard_map_needs_update(server_client: Client, clerk: Client) -> None:
+    await migrate(places_for([server_client.url]))
+    per_table(server_client, "GRANT", clerk, "SELECT, INSERT, UPDATE, DELETE")
+    per_table(server_client, "REVOKE", clerk, "UPDATE", "ow_meta")
+    looked = orderway("doctor", "--url", clerk.url, check=False)
+    assert looked.returncode == 1
+    assert "lacks UPDATE on ow_meta." in looked.stdout
+    if server_client.dialect == "postgresql":  # MariaDB's LOCK IN SHARE MODE does without
+        with pytest.raises(MissingRights, match="permission denied for table ow_meta"):
+            await App(clerk.url, sweep=False).start()
+
+
+async def test_a_right_on_one_table_is_nobody_elses_trouble(server_client: Client, clerk: Client) -> None:
+    await migrate(places_for([server_client.url]), 2)
+    per_table(server_client, "GRANT", clerk, "SELECT, INSERT, UPDATE, DELETE")
+    app = App(clerk.url, sweep=False)
+    app.register(Toy())
+    async with app:
+        users = [f"user {number}" for number in range(8)]
+        before = await asyncio.gather(*(app.create(1, uid) for uid in users))
+        per_table(server_client, "REVOKE", clerk, "INSERT", "ow_orders_0")
+        made = await asyncio.gather(*(app.create(1, uid) for uid in users), return_exceptions=True)
+        refused = [each for each in made if isinstance(each, BaseException)]
+        assert 0 < len(refused) < len(users)
+        assert all(isinstance(each, MissingRights) and "ow_orders_0" in str(each) for each in refused)
+        assert await app.forward(before[0]), "what needs no INSERT there goes on"
+
+        per_table(server_client, "REVOKE", clerk, "SELECT", "ow_orders_0")
+        read = await asyncio.gather(*(app.get(order.id) for order in before), return_exceptions=True)
+        assert [isinstance(each, MissingRights) for each in read] == [isinstance(each, MissingRights) for each in made]
+
+        per_table(server_client, "GRANT", clerk, "SELECT, INSERT", "ow_orders_0")
+        assert all(await asyncio.gather(*(app.create(1, uid) for uid in users)))
+
+
+class Gift(Business[dict[str, Any]]):
+    """The first delivery loses every right to write while it is under way."""
+
+    order_type = 1
+
+    def __init__(self, owner: Client, clerk: Client) -> None:
+        self.owner, self.clerk = owner, clerk
+        self.deliveries = 0
+        self.is_over = asyncio.Event()
+
+    async def deliver(self, order: Any, delivery: Any) -> None:
+        self.deliveries += 1
+        delivery.execute("INSERT INTO gifts VALUES (:id)", {"id": order.id}, expect=1)
+        if self.deliveries == 1:
+            per_table(self.owner, "REVOKE", self.clerk, "INSERT, UPDATE, DELETE")
+
+    async def finished(self, order: Any) -> None:
+        self.is_over.set()
+
+
+class Heard(logging.Handler):
+    """Waits for words in the log."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words, self.event = words, asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.words in record.getMessage():
+            self.event.set()
+
+
+async def test_rights_that_are_taken_away_are_waited_for(server_client: Client, clerk: Client) -> None:
+    await migrate(places_for([server_client.url]), 2)
+    server_client.run("CREATE TABLE gifts (id VARCHAR(26) PRIMARY KEY)")
+    per_table(server_client, "GRANT", clerk, "SELECT, INSERT, UPDATE, DELETE")
+    gift = Gift(server_client, clerk)
+    app = App(clerk.url, beat_every_s=0.05)
+    app.register(gift)
+    heard = Heard("heartbeat failed, will be tried again: the database's user lacks a right")
+    logging.getLogger("orderway").addHandler(heard)
+    try:
+        async with app:
+            await app.wallet.top_up("ann", Money.of("9.00", "CNY"), key="float")
+            order = await app.create(1, "ann", amount=Money.of("1.00", "CNY"), pay="wallet")
+            app.sweeper.wake()
+            async with asyncio.timeout(60):
+                await heard.event.wait()
+                with pytest.raises(Unavailable, match="lacks a right"):
+                    await app.create(1, "ann")
+                assert app._is_running
+                per_table(server_client, "GRANT", clerk, "SELECT, INSERT, UPDATE, DELETE")
+                await gift.is_over.wait()
+        async with app:  # it was closed when nothing was in hand any more
+            assert (await app.get(order.id)).stage == "finished"
+            assert await app.wallet.balance("ann", "CNY") == Money.of("8.00", "CNY")
+    finally:
+        logging.getLogger("orderway").removeHandler(heard)
+    assert gift.deliveries == 2
+    assert server_client.run("SELECT COUNT(*) FROM gifts") == "1"
+
+
+async def test_one_of_two_databases_without_rights_keeps_nobody_from_the_other(
+    server_client: Client, clerk: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = f"sqlite:///{tmp_path}/orders.db"
+    await migrate(places_for([file, server_client.url]))
+    per_table(server_client, "GRANT", clerk, "SELECT")
+    app = App([file, clerk.url], sweep=False)
+    app.register(Toy())
+    async with app:
+        made = await asyncio.gather(*(app.create(1, f"user {each}") for each in range(8)), return_exceptions=True)
+    refused = [each for each in made if isinstance(each, BaseException)]
+    assert 0 < len(refused) < len(made)
+    assert all(isinstance(each, MissingRights) for each in refused)
+    told = [record.getMessage() for record in caplog.records if "is left out, the others go on" in record.getMessage()]
+    assert len(told) == 1, "and not with every heartbeat"
+    assert "lacks a right" in told[0]

@@ -30,7 +30,7 @@ EXITS: dict[int, str] = {
     FINDINGS: "verify, migrate or doctor has found something wrong",
     USAGE: "the command line is wrong: an option, an order id, a file",
     NOT_FOUND: "there is no such order",
-    CONFIG: "the set-up is wrong: no database, not one of ours, a newer one or its order, no App, a missing extra",
+    CONFIG: "the set-up is wrong: no database, not ours, a newer one or its order, no App, a missing right or extra",
     REFUSED: "refused: the order does not allow it, or the payment or delivery failed; of --all: by some orders",
     UNAVAILABLE: "the database or another part did not answer: try again",
     BUG: "a bug, with its traceback",

@@ -51,8 +51,8 @@ def exists(order_id: str) -> OrderExists:
 def missing_rights(error: Forbidden, order_id: str | None = None) -> MissingRights:
     """Nobody's value is at fault, but the rights of the database's user."""
     return MissingRights(
-        f"the database's user has not the right: {error}; nothing was done. {error.grant} (docs/schema.md, Rights);"
-        " `orderway doctor` names each right that is missing",
+        f"the database's user lacks a right: {error}; nothing was done. What it needs: {error.grant} (docs/schema.md,"
+        " Rights); `orderway doctor` names each right that is missing",
         order_id=order_id,
     )
 

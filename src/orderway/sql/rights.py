@@ -41,9 +41,7 @@ class Rights:
                 by_tables.setdefault(tuple(tables), []).append(right)
         if by_tables:
             lacks = "; ".join(f"{', '.join(rights)} on {_named(tables)}" for tables, rights in by_tables.items())
-            raise MissingRights(
-                f"{where}: the user {self.user} has not the right to {lacks}. To grant it: {self.grant}"
-            )
+            raise MissingRights(f"{where}: the user {self.user} lacks {lacks}. To grant it: {self.grant}")
 
 
 def _named(tables: Sequence[str]) -> str:

@@ -1,0 +1,35 @@
+"""``orderway doctor`` looks at the tables, on each database; and changes nothing."""
+
+from __future__ import annotations
+
+from schema_clients import Client, orderway
+
+from orderway.adapters import places_for
+from orderway.sql.migrating import migrate
+
+
+async def test_what_is_missing_is_named(client: Client) -> None:
+    await migrate(places_for([client.url]), 2)
+    assert "all is well" in orderway("doctor", "--url", client.url).stdout
+    of_orders = " ON ow_orders_1" if client.dialect in {"mysql", "mariadb"} else ""
+    client.run(
+        f"DROP INDEX ow_orders_1_uid{of_orders}; DROP TABLE ow_lines_1; ALTER TABLE ow_orders_0 DROP COLUMN remark;"
+    )
+    for _ in range(2):  # and nothing is mended by looking
+        looked = orderway("doctor", "--url", client.url, check=False)
+        assert looked.returncode == 1
+        assert "FAULT tables of database 1: " in looked.stdout
+        for problem in ("column ow_orders_0.remark", "index ow_orders_1_uid", "table ow_lines_1"):
+            assert f"{problem} is missing: run `orderway migrate`" in looked.stdout
+    assert "1 of 3 parts need attention" in looked.stdout
+
+
+async def test_a_table_that_cannot_be_read_is_named_and_not_taken_for_a_value(client: Client) -> None:
+    await migrate(places_for([client.url]))
+    client.run("DROP TABLE ow_orders_0;")
+    looked = orderway("doctor", "--url", client.url, check=False)
+    assert looked.returncode == 1
+    assert "table ow_orders_0 is missing: run `orderway migrate`" in looked.stdout
+    assert "refused a value" not in looked.stdout
+    assert orderway("migrate", "--url", client.url).returncode == 0
+    assert "all is well" in orderway("doctor", "--url", client.url).stdout
