@@ -254,3 +254,14 @@ async def test_one_of_two_databases_without_rights_keeps_nobody_from_the_other(
     told = [record.getMessage() for record in caplog.records if "is left out, the others go on" in record.getMessage()]
     assert len(told) == 1, "and not with every heartbeat"
     assert "lacks a right" in told[0]
+
+
+async def test_a_shard_map_that_cannot_be_read_is_told(server_client: Client) -> None:
+    app = App(server_client.url, sweep=False)
+    app.register(Toy())
+    async with app:
+        server_client.run("ALTER TABLE ow_meta RENAME TO ow_lost")
+        with pytest.raises(Unavailable, match=r"(?i)shard map .*ow_meta.* (does not|doesn't) exist"):
+            await app.create(1, "ann")
+        server_client.run("ALTER TABLE ow_lost RENAME TO ow_meta")
+        assert await app.create(1, "ann")

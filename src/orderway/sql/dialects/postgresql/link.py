@@ -165,7 +165,10 @@ class PostgresqlLink(Link):
         if isinstance(problem, Busy):
             raise Unavailable(f"the shard map is being changed: nothing was done, try again ({problem})") from problem
         if self._epoch is not None:
-            rows = await self._fetch("SELECT epoch FROM ow_meta WHERE id = 1")
+            try:
+                rows = await self._fetch("SELECT epoch FROM ow_meta WHERE id = 1")
+            except Refused as error:  # as the fence was: the table is not what it should be
+                raise Unavailable(f"the shard map cannot be read, nothing was done: {error}") from error
             check_epoch(rows[0][0] if rows else None, self._epoch)
 
     async def _commit(self, script: Sequence[str], begin: bool) -> None:
