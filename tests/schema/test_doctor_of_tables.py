@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from schema_clients import Client, orderway
 
-from orderway.adapters import places_for
+from orderway.adapters import open_ports, places_for
+from orderway.errors import ConfigError
 from orderway.sql.migrating import migrate
 
 
@@ -33,3 +35,18 @@ async def test_a_table_that_cannot_be_read_is_named_and_not_taken_for_a_value(cl
     assert "refused a value" not in looked.stdout
     assert orderway("migrate", "--url", client.url).returncode == 0
     assert "all is well" in orderway("doctor", "--url", client.url).stdout
+
+
+async def test_a_lost_table_is_made_again_beside_a_database_that_is_not_there(
+    client: Client, second_client: Client
+) -> None:
+    """A database in use is known by the tables that it still has."""
+    await migrate(places_for([client.url]))
+    ports = await open_ports(client.url)
+    await ports.workers.join(1, "somebody")
+    await ports.close()
+    client.run("DROP TABLE ow_orders_0;")
+    with pytest.raises(ConfigError, match="in use"):
+        await migrate(places_for([client.url, second_client.url]))
+    (made,) = await migrate(places_for([client.url]))
+    assert "made table ow_orders_0" in made.done

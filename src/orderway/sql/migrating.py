@@ -62,7 +62,7 @@ class Place(Protocol):
 
         Raises:
             NoTables: there is no such file.
-        ConfigError: there is no such database, or it refuses us; Unavailable: it does not answer.
+            ConfigError: there is no such database, or it refuses us; Unavailable: it does not answer.
         """
 
     def change(self, work: Callable[[Connection], T]) -> Awaitable[T]:
@@ -158,40 +158,43 @@ async def _shard_map(places: Sequence[Place], shards: int | None) -> ShardMap:
     Raises:
         ConfigError: a database is empty, and another one in use.
     """
-    uses = [await _use(place) for place in places]
-    used = next((place for place, use in zip(places, uses, strict=True) if use is not None and use.is_used), None)
-    for place, use in zip(places, uses, strict=True):
-        if used is not None and use is None and await _use(place) is None:  # nobody has made it in the meantime
-            raise out_of_place(place.where, used.where)
-    stored = next((use.shards for use in uses if use is not None), None)
+    maps = [await _found(place, _stored_map) for place in places]
+    if None in maps and any(maps):
+        used = [place for place, found in zip(places, maps, strict=True) if found and await _is_used(place, found)]
+        for place, found in zip(places, maps, strict=True):
+            if used and not found and not await _found(place, _stored_map):  # nobody has made it in the meantime
+                raise out_of_place(place.where, used[0].where)
+    stored = next((found for found in maps if found), None)
     if shards is None and stored is not None:
-        return stored
+        return read_map(stored, places[maps.index(stored)].where)[0]
     return ShardMap.even(shards or len(places), len(places))
 
 
-@dataclass(frozen=True, slots=True)
-class _Use:
-    """A database with all its tables: its map, and whether an App was ever started on it."""
-
-    shards: ShardMap
-    is_used: bool
-
-
-async def _use(place: Place) -> _Use | None:
-    """What is known of a database; None if it has no tables, or they are unfinished."""
-
-    def work(connection: Connection) -> _Use | None:
-        row = _read_meta(connection)
-        if row is None:
-            return None
-        shards, database = read_map(row[2], place.where)
-        queries = traces(Tables(shards.of_database(database)))
-        return _Use(shards, any(connection.execute(query).first() is not None for query in queries))
-
+async def _found(place: Place, work: Callable[[Connection], T]) -> T | None:
+    """What a look finds; None in a file that is not there."""
     try:
         return await place.look(work)
     except NoTables:
         return None
+
+
+def _stored_map(connection: Connection) -> str | None:
+    """The map of a database with all its tables; None if it has none, or they are unfinished."""
+    row = _read_meta(connection)
+    return None if row is None else row[2]
+
+
+async def _is_used(place: Place, stored: str) -> bool:
+    """Whether an App was ever started on a database that has this map."""
+    shards, database = read_map(stored, place.where)
+
+    def work(connection: Connection) -> bool:
+        there = set(inspect(connection).get_table_names())  # one may be lost: to make it again is what we are here for
+        queries = traces(Tables(shards.of_database(database)))
+        asked = [query for query in queries if {str(table) for table in query.get_final_froms()} <= there]
+        return any(connection.execute(query).first() is not None for query in asked)
+
+    return await place.look(work)
 
 
 def _looked(order: _Order) -> Callable[[Connection], Migrated]:
