@@ -22,7 +22,7 @@ async def test_what_is_missing_is_named(client: Client) -> None:
         assert looked.returncode == 1
         assert "FAULT tables of database 1: " in looked.stdout
         for problem in ("column ow_orders_0.remark", "index ow_orders_1_uid", "table ow_lines_1"):
-            assert f"{problem} is missing: run `orderway migrate`" in looked.stdout
+            assert f"{problem} is missing: run `orderway migrate" in looked.stdout
     assert "1 of 3 parts need attention" in looked.stdout
 
 
@@ -31,7 +31,7 @@ async def test_a_table_that_cannot_be_read_is_named_and_not_taken_for_a_value(cl
     client.run("DROP TABLE ow_orders_0;")
     looked = orderway("doctor", "--url", client.url, check=False)
     assert looked.returncode == 1
-    assert "table ow_orders_0 is missing: run `orderway migrate`" in looked.stdout
+    assert "table ow_orders_0 is missing: run `orderway migrate" in looked.stdout
     assert "refused a value" not in looked.stdout
     assert orderway("migrate", "--url", client.url).returncode == 0
     assert "all is well" in orderway("doctor", "--url", client.url).stdout
