@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from orderway.adapters import Ports, databases_for, is_in_database, places_for, sql_ports, started_queue
 from orderway.errors import ConfigError, MissingRights, OrderwayError, Unavailable
 from orderway.ports.queue import Queue
-from orderway.sql.schema import not_alike
+from orderway.sql.shards import not_alike
 
 if TYPE_CHECKING:
     from orderway.redis import Redis

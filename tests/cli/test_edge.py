@@ -307,3 +307,10 @@ def test_the_documentation_of_shared_options_is_theirs() -> None:
     text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     for heading, options in SHARED.items():
         assert options <= set(re.findall(r"`(--[a-z-]+)`", section_of(text, heading))), heading
+
+
+def test_a_command_waits_for_no_library_that_it_does_not_use() -> None:
+    heavy = {"sqlalchemy", "alembic", "yaml", "redis", "asyncpg", "asyncmy", "aio_pika", "uvicorn", "prometheus_client"}
+    code = f"import sys, orderway.cli.commands; print(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

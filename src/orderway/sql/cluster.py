@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from orderway.core.ids import slot_of_order
 from orderway.errors import ConfigError, MissingRights, Unavailable
 from orderway.sql.database import Database
-from orderway.sql.schema import NoTables, not_alike, out_of_place, traces
-from orderway.sql.shards import ShardMap
+from orderway.sql.schema import NoTables, out_of_place, traces
+from orderway.sql.shards import ShardMap, not_alike
 from orderway.sql.tables import ShardTables
 
 __all__ = ["Cluster"]

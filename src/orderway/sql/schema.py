@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy.engine.interfaces import Dialect as SqlAlchemyDialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from orderway.errors import ConfigError, SchemaTooNew
-from orderway.sql.database import Database, Tables
+from orderway.sql.database import Tables
 from orderway.sql.shards import ShardMap
 from orderway.sql.tables import MADE_WHOLE, SCHEMA_VERSION
 
@@ -24,7 +24,6 @@ __all__ = [
     "check",
     "check_begun",
     "meta_insert",
-    "not_alike",
     "out_of_place",
     "read_map",
     "table_statements",
@@ -141,24 +140,6 @@ def _misfit(found: ShardMap, place: int, expected: Expected) -> str:
         )
     if wanted is not None and found != wanted:
         return f"{found.unlike(wanted)} as was asked for: open it with the map that it has"
-    return ""
-
-
-def not_alike(databases: Sequence[Database]) -> str:
-    """How databases that are to belong together differ, and what to do; "" if they do not."""
-    first = databases[0]
-    for other in databases[1:]:
-        if problem := other.shards.unlike(first.shards):
-            return (
-                f"{other.where} {problem} as {first.where}: they do not belong together. Give the databases that were"
-                " made together, in that order"
-            )
-        if other.epoch != first.epoch:
-            return (
-                f"{other.where} has epoch {other.epoch} of the shard map, and {first.where} has {first.epoch}: the map"
-                f" is the same, so end all processes, and set `epoch` in both tables ow_meta to"
-                f" {max(other.epoch, first.epoch)}"
-            )
     return ""
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from orderway.core.ids import SLOTS, slot_of_order, slot_of_uid
 from orderway.errors import ConfigError, InvalidValue
 
-__all__ = ["ShardMap"]
+if TYPE_CHECKING:
+    from orderway.sql.database import Database
+
+__all__ = ["ShardMap", "not_alike"]
 
 _LONGEST_SHOWN = 60
 
@@ -133,6 +138,24 @@ class ShardMap:
             return 0 if len(self.firsts) == 1 else self.of_slot(slot_of_uid(uid))
         except UnicodeEncodeError as error:
             raise InvalidValue(f"uid {uid!r} is no Unicode text ({error.reason})") from None
+
+
+def not_alike(databases: Sequence[Database]) -> str:
+    """How databases that are to belong together differ, and what to do; "" if they do not."""
+    first = databases[0]
+    for other in databases[1:]:
+        if problem := other.shards.unlike(first.shards):
+            return (
+                f"{other.where} {problem} as {first.where}: they do not belong together. Give the databases that were"
+                " made together, in that order"
+            )
+        if other.epoch != first.epoch:
+            return (
+                f"{other.where} has epoch {other.epoch} of the shard map, and {first.where} has {first.epoch}: the map"
+                f" is the same, so end all processes, and set `epoch` in both tables ow_meta to"
+                f" {max(other.epoch, first.epoch)}"
+            )
+    return ""
 
 
 def _shards(count: int) -> str:
