@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orderway.anchored_clock import AnchoredClock
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Ports",
-    "check_url",
     "databases_for",
     "is_in_database",
     "memory_ports",
@@ -37,6 +37,7 @@ __all__ = [
     "queue_for",
     "sql_ports",
     "started_queue",
+    "where_of",
 ]
 
 
@@ -116,14 +117,14 @@ def databases_for(urls: Sequence[str], *, shards: int | None = None, **options: 
     ]
 
 
-def check_url(url: str) -> None:
-    """See that the URL of a database is of its form, and its options too. Connects to nothing, and needs no extra.
+def where_of(url: str) -> str:
+    """Where the database of a URL is, without its user and password. Connects to nothing, and needs no extra.
 
     Raises:
-        ConfigError: says what is wrong, without the password.
+        ConfigError: the URL is not of its form, or an option is wrong; says what, without the password.
     """
     scheme, _ = _scheme_of(url)
-    _CHECKS[scheme](url)
+    return _WHERE[scheme](url)
 
 
 def sql_ports(databases: Sequence[Database]) -> Ports:
@@ -213,25 +214,26 @@ def _no_database(url: str, rest: str, **options: Any) -> Database:
     raise ConfigError("memory:// is gone with its process: give the URL of a database that is kept")
 
 
-def _check_sqlite(url: str) -> None:
-    _path_of(url)
+def _sqlite_where(url: str) -> str:
+    return str(Path(_path_of(url)).absolute())
 
 
-def _check_postgresql(url: str) -> None:
+def _postgresql_where(url: str) -> str:
     from orderway.sql.dialects.postgresql.url import read_url
 
-    read_url(url)
+    return read_url(url).where
 
 
-def _check_mysql(url: str) -> None:
+def _mysql_where(url: str) -> str:
     from orderway.sql.dialects.mysql.url import read_url
 
-    read_url(url)
+    return read_url(url).where
 
 
-def _check_memory(url: str) -> None:
+def _memory_where(url: str) -> str:
     if url != "memory://":
         raise ConfigError("only memory:// is allowed, without a name")
+    return url
 
 
 def places_for(urls: Sequence[str], **options: Any) -> list[Place]:
@@ -357,13 +359,13 @@ _QUEUES: dict[str, Callable[[str, Ports], Queue]] = {
 }
 _IN_DATABASE = "store"
 _HIDDEN = "what was given"
-_CHECKS: dict[str, Callable[[str], None]] = {
-    "mariadb": _check_mysql,
-    "memory": _check_memory,
-    "mysql": _check_mysql,
-    "postgres": _check_postgresql,
-    "postgresql": _check_postgresql,
-    "sqlite": _check_sqlite,
+_WHERE: dict[str, Callable[[str], str]] = {
+    "mariadb": _mysql_where,
+    "memory": _memory_where,
+    "mysql": _mysql_where,
+    "postgres": _postgresql_where,
+    "postgresql": _postgresql_where,
+    "sqlite": _sqlite_where,
 }
 _PLACES: dict[str, Callable[..., Place]] = {
     "mariadb": _mysql_place,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orderway import ConfigError
-from orderway.adapters import check_url
+from orderway.adapters import where_of
 from orderway.config import load_settings
 from orderway.sql.dialects.postgresql.url import read_url
 
@@ -69,7 +69,7 @@ def test_a_wrong_option_is_told_with_its_line(url: str, said: str, tmp_path: Pat
     ],
 )
 def test_what_is_right_is_taken(url: str) -> None:
-    check_url(url)
+    where_of(url)
     assert load_settings(environ={}, databases=url).urls == (url,)
 
 

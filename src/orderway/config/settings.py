@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from orderway.adapters import check_url
+from orderway.adapters import where_of
 from orderway.config.secret_url import QUEUE_FORMS, SecretUrl, check_database_url, check_redis_url, mask, shown_text
 from orderway.errors import ConfigError
 
@@ -47,7 +47,7 @@ def _listed(value: Any) -> Any:
 def _of_database(url: SecretUrl) -> SecretUrl:
     check_database_url(url.get_secret_value())
     try:
-        check_url(url.get_secret_value())
+        where_of(url.get_secret_value())
     except ConfigError as error:
         text = str(error)
     else:
