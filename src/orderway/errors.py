@@ -229,3 +229,6 @@ class MissingRights(ConfigError, Unavailable):
     # Both: at start it ends the process, as any wrong set-up does; of a process that is at work nothing is lost, and it
     # goes on by itself once somebody has granted the right, as after an outage.
     code = "missing_rights"
+
+    def __init__(self, message: str | None = None, *, order_id: str | None = None) -> None:
+        Unavailable.__init__(self, message, order_id=order_id, is_refusal=True)

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 from postgresql_links import Connect, Connection, sent_by, until, until_blocked_by
+from sqlalchemy import literal, select
 
 from orderway.errors import StaleOrder, Unavailable
 from orderway.sql.dialects.postgresql import PostgresqlServer
@@ -367,3 +368,15 @@ async def test_a_lock_by_name_is_waited_for(connect: Connect) -> None:
     await one.unlock("orderway schema")
     await two.lock("orderway schema", 10)
     assert await two.send([Read("SHOW lock_timeout")]) == [("2s",)]
+
+
+async def test_a_table_that_is_locked_for_too_long_is_nobodys_mistake(
+    database: NetworkDatabase, other: Connection
+) -> None:
+    query = select(literal(1)).select_from(database.tables.shards[0].orders)
+    async with other.transaction():
+        await other.execute("LOCK TABLE ow_orders_0 IN ACCESS EXCLUSIVE MODE")
+        gets = [database.get(make_order()[0].id) for _ in range(20)]
+        outcomes = await asyncio.gather(*gets, database.fetch(query), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {Unavailable}
+    assert all("lock timeout" in str(outcome) for outcome in outcomes)

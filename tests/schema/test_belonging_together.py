@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from pathlib import Path
 
 import pytest
 from schema_clients import Client, orderway
 
 from orderway import App, Business, ConfigError
-from orderway.adapters import open_ports, places_for
+from orderway.adapters import databases_for, open_ports, places_for
 from orderway.doctor import Finding, examine
+from orderway.sql.cluster import Cluster
 from orderway.sql.migrating import migrate
 
 pytestmark = pytest.mark.slow
@@ -41,10 +44,12 @@ async def sell(urls: list[str]) -> None:
 
 
 async def refused(urls: list[str]) -> str:
-    """Why an App does not start; nothing is open after it."""
-    ports = App(urls, sweep=False)
+    """Why they cannot be opened together; none is open after it."""
+    databases = databases_for(urls)
     with pytest.raises(ConfigError) as caught:
-        await ports.start()
+        await Cluster(databases).start()
+    assert asyncio.all_tasks() == {asyncio.current_task()}  # none is still being opened
+    assert [each._engine for each in databases] == [None] * len(urls)  # type: ignore[attr-defined]
     return str(caught.value)
 
 
@@ -131,6 +136,11 @@ async def test_what_was_made_half_way_goes_on(client: Client, urls: list[str]) -
     client.run(emptied(client))
     assert all(each.is_well for each in await migrate(places_for(urls)))
     await sell(urls)
+
+
+async def test_one_that_cannot_be_made_leaves_none_open(client: Client, tmp_path: Path) -> None:
+    told = await refused([client.url, f"sqlite:///{tmp_path}/nowhere/second.db"])
+    assert "its folder must exist" in told
 
 
 async def test_what_was_begun_with_more_shards_is_not_finished_with_fewer(client: Client) -> None:

@@ -110,6 +110,35 @@ async def test_a_user_may_end_a_session_of_its_own(server_client: Client, clerk:
     await lost.close()
 
 
+async def test_a_password_that_is_being_changed_is_waited_for(server_client: Client, clerk: Client) -> None:
+    await migrate(places_for([server_client.url]))
+    grant(server_client, str(urlsplit(clerk.url).username), "SELECT, INSERT, UPDATE, DELETE")
+    app = App(clerk.url, sweep=False)
+    app.register(Toy())
+    async with app:
+        order = await app.create(1, "ann")
+        change_password(server_client, clerk, "another")
+        for call in (lambda: app.get(order.id), app.list, lambda: app.create(1, "ann"), lambda: app.create(1, "ann")):
+            with pytest.raises(Unavailable, match="nothing was done") as caught:  # at first, that a session has ended
+                await call()
+            assert PASSWORD not in str(caught.value)
+        assert caught.value.is_refusal
+        change_password(server_client, clerk, PASSWORD)
+        assert (await app.forward(order)).stage == "finished"
+
+
+def change_password(owner: Client, clerk: Client, password: str) -> None:
+    """And end the sessions that it let in."""
+    name = str(urlsplit(clerk.url).username)
+    if owner.dialect == "postgresql":
+        owner.run(f"ALTER ROLE {name} PASSWORD '{password}'")
+        owner.run(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{name}'")
+    else:
+        owner.run(f"ALTER USER {name}@'%' IDENTIFIED BY '{password}'")
+        sessions = owner.run(f"SELECT id FROM information_schema.processlist WHERE user = '{name}'").split()
+        owner.run("".join(f"KILL {session};" for session in sessions))
+
+
 def test_who_may_only_read_is_told_so(server_client: Client, clerk: Client, tmp_path: Path) -> None:
     asyncio.run(migrate(places_for([server_client.url]), 2))
     per_table(server_client, "GRANT", clerk, "SELECT")

@@ -66,15 +66,15 @@ class Cluster:
             empty = await self._open(empty)  # another process may have made them since, and have used them all
         if used and empty:
             raise out_of_place(empty[0].where, used[0].where)
-        await asyncio.gather(*(database.start() for database in empty))
+        await self._open(empty, create=True)
         if problem := not_alike(self.databases):
             raise ConfigError(problem)
 
-    async def _open(self, databases: Sequence[Database]) -> list[Database]:
-        """Open those that have tables; returns the others."""
-        opened = await asyncio.gather(*(each.start(create=False) for each in databases), return_exceptions=True)
+    async def _open(self, databases: Sequence[Database], *, create: bool = False) -> list[Database]:
+        """Open those that have tables, or get them now; returns the others. Each has come to an end when it is over."""
+        opened = await asyncio.gather(*(each.start(create=create) for each in databases), return_exceptions=True)
         for result in opened:
-            if isinstance(result, BaseException) and not isinstance(result, NoTables):
+            if isinstance(result, BaseException) and (create or not isinstance(result, NoTables)):
                 raise result
         return [each for each, result in zip(databases, opened, strict=True) if isinstance(result, NoTables)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Delete, Insert, Select, Update
@@ -293,7 +294,7 @@ def fail_all(operations: Iterable[Operation[Any]], error: Exception) -> None:
     through.
     """
     for operation in operations:
+        operation.error = error
         if isinstance(error, OrderwayError):
-            operation.error = type(error)(str(error), order_id=operation.order_id)
-        else:
-            operation.error = error
+            operation.error = own = copy(error)
+            own.order_id = operation.order_id

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from orderway.sql.operations import Fetch, Get
 from orderway.sql.orders import OrderWrites, settle
 from orderway.sql.refusals import refusal
-from orderway.sql.steps import Read, Refused, Steps
+from orderway.sql.steps import Forbidden, Read, Refused, Steps
 
 __all__ = ["fetch", "get_all"]
 
@@ -16,8 +16,12 @@ def get_all(orders: OrderWrites, gets: Sequence[Get]) -> Steps[None]:
     """Read orders, those that are asked for at the same time in one query."""
     try:
         found = yield from orders.find_all([operation.order_id for operation in gets])
-    except Refused:  # a right may be missing on one shard's table: the orders of the others are to be had
+    except Forbidden:  # perhaps on one shard's table only: the orders of the others are to be had
         found = {}
+    except Refused as error:
+        for operation in gets:
+            operation.error = refusal(error, operation.order_id)
+        return
     for operation in gets:
         order = found.pop(operation.order_id, None)
         if order is None:  # none, or given to another caller: an order is never shared between two

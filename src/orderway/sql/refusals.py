@@ -16,7 +16,7 @@ from orderway.errors import (
     Unavailable,
 )
 from orderway.ports.store import Change
-from orderway.sql.steps import Forbidden
+from orderway.sql.steps import Busy, Forbidden
 
 __all__ = ["check_epoch", "exists", "missing_rights", "not_found", "refusal", "state_error"]
 
@@ -57,10 +57,12 @@ def missing_rights(error: Forbidden, order_id: str | None = None) -> MissingRigh
     )
 
 
-def refusal(error: Exception, order_id: str | None = None) -> InvalidValue | MissingRights:
-    """Why one operation alone was refused: a right is missing, or else it is its own fault, a value does not fit."""
+def refusal(error: Exception, order_id: str | None = None) -> InvalidValue | Unavailable:
+    """Why one operation alone was refused: for a right or a lock of others', or else for a value of its own."""
     if isinstance(error, Forbidden):
         return missing_rights(error, order_id)
+    if isinstance(error, Busy):
+        return Unavailable(f"{error}: nothing was done", order_id=order_id)
     return InvalidValue(f"the database refused a value: {error}", order_id=order_id)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from orderway.errors import OrderwayError, Unavailable
+from orderway.errors import OrderwayError
 from orderway.sql.compiled import compiled_for
 from orderway.sql.dialect import Dialect
 from orderway.sql.operations import (
@@ -158,7 +158,7 @@ class Writes:
 
     def _explain(self, operation: Operation[Any], error: Exception) -> Steps[None]:
         if isinstance(error, Busy):
-            operation.error = Unavailable(f"{error}: nothing was done", order_id=operation.order_id)
+            operation.error = refusal(error, operation.order_id)
         elif isinstance(operation, Create):
             yield from self.orders.explain_create(operation, error)
         elif isinstance(operation, Record):

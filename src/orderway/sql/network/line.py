@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from orderway.errors import Unavailable
+from orderway.errors import ConfigError, Unavailable
 from orderway.sql.network.link import Link, Server
 from orderway.sql.steps import Failed
 
@@ -38,7 +38,8 @@ class Line:
 
         Raises:
             Failed: none can be opened.
-            ConfigError: the database refuses us.
+            Unavailable: the database refuses us, or what was configured is gone: a password was changed, a file of TLS
+                is being replaced. It let us in once, so we go on when it does again.
         """
         if self._link is None:
             try:
@@ -46,6 +47,8 @@ class Line:
                     self._link = await self._server.connect(self._epoch, self._idle_s)
             except TimeoutError as error:
                 raise Failed(f"no connection within {self.answer_within_s} s") from error
+            except ConfigError as error:
+                raise Unavailable(f"{error}; nothing was done", is_refusal=True) from error
         return self._link
 
     async def drop(self) -> None:
