@@ -111,10 +111,9 @@ class App(Creating, Actions, Looking):
     ) -> None:
         check_transitions()
         self.clock = clock or AnchoredClock(SystemClock())
-        self.settings: Settings | None = None
-        """What ``from_settings`` made it from."""
-        self.shards = shards
-        """As it was given."""
+        # As they were given, for the command line alone: a subclass may have such attributes of its own.
+        self._settings: Settings | None = None
+        self._shards, self._queue = shards, queue
         self.urls = () if isinstance(url, Ports) else (url,) if isinstance(url, str) else tuple(url)
         self.ports = url if isinstance(url, Ports) else ports_for(self.urls, shards=shards)
         self.businesses: dict[int, Business[Any]] = {}
@@ -147,8 +146,6 @@ class App(Creating, Actions, Looking):
             *(self.holds.claim, lambda: sorted(self.businesses), self.holds.carry, self.clock, most_at_once),
             beside=self.parked.look,
         )
-        self.queue = queue
-        """As it was given."""
         self.hinting = None if queue is None else self._hinting(queue, queue_delay_s, queue_message_lifetime_s)
         self.wallet = Wallet(self.ports.ledger, self.clock, self._hint_waiting)
         self.observers: list[Observer] = []
@@ -171,7 +168,7 @@ class App(Creating, Actions, Looking):
         arguments = settings.app_arguments()
         url, shards = arguments.pop("url"), arguments.pop("shards")
         app = cls(ports_for(url, shards=shards, **settings.database_options()), channels=channels, **arguments)
-        app.settings, app.shards, app.urls = settings, shards, settings.urls
+        app._settings, app._shards, app.urls = settings, shards, settings.urls
         return app
 
     # ---- life -----------------------------------------------------------------------------------------------------

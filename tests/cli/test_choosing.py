@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -62,6 +64,23 @@ def plain():
 
 def ported():
     return App(configured().ports)
+
+
+class Kiosk(App):
+    shards = property(lambda self: "of coconuts")
+
+    def __init__(self, *args, **options):
+        self.settings = {"colour": "red"}
+        super().__init__(*args, **options)
+        self.queue = ["ann", "bob"]
+
+
+def own():
+    return Kiosk("sqlite:///kiosk.db", shards=2, queue="store")
+
+
+def own_configured():
+    return Kiosk.from_settings(load_settings("orders.yaml", environ={}))
 """
 
 
@@ -294,6 +313,42 @@ def test_shards_of_a_database_that_is_named_by_its_url_alone(folder: Path) -> No
     assert advised(looked) == ["migrate", "--url", "sqlite:///fifth.db", "--shards", "2"]
 
 
+def test_a_configuration_of_other_databases_stops_no_command_that_names_its_own(folder: Path) -> None:
+    for others in ("memory://", "postgresql://ann:geheim@db/orders", "no://such"):
+        for number in ("2", "3"):
+            url = f"sqlite:///{len(others)}-{number}.db"
+            made = run("migrate", "--url", url, "--shards", number, ORDERWAY_DATABASES=others)
+            assert (made.exit_code, made.stderr) == (0, "")
+    unsaid = run("migrate", "--url", "sqlite:///kiosk.db", ORDERWAY_DATABASES="memory://", ORDERWAY_SHARDS="2")
+    assert "kiosk.db: shard 0\n" in unsaid.stdout
+    assert "ORDERWAY_DATABASES: shards=2 is for memory://, not for what --url names" in unsaid.stderr
+    for urls in (("memory://", "sqlite:///kiosk.db"), ("sqlite:///kiosk.db", "memory://")):
+        listed = run("list", ORDERWAY_URL=urls[0], ORDERWAY_DATABASES=urls[1])
+        assert listed.exit_code == 4
+        assert "the environment names different databases: by ORDERWAY_URL " in listed.stderr
+
+
+def test_what_is_advised_of_unfinished_tables_finishes_them(folder: Path) -> None:
+    def advice(*words: str, **environment: str) -> str:
+        told = run("migrate", *words, **environment)
+        assert told.exit_code == 4, told.output
+        assert "and set `shards` to it where your App or configuration says it" in told.stderr
+        return shlex.join(advised(told))
+
+    run("migrate", "--url", "sqlite:///kiosk.db", "--shards", "4")
+    with closing(sqlite3.connect("kiosk.db")) as file, file:
+        file.execute("DELETE FROM ow_meta")
+    by_url = "migrate --url sqlite:///kiosk.db --shards N"
+    assert advice("--url", "sqlite:///kiosk.db", "--shards", "2") == by_url
+    assert advice("--url", "sqlite:///kiosk.db", ORDERWAY_SHARDS="2") == by_url
+    assert advice("--app", "kiosk:plain") == "migrate --app kiosk:plain --shards N"
+    by_config = advice("--config", "orders.yaml", "--shards", "2")
+    assert by_config == "migrate --config orders.yaml --shards N"
+    (folder / "orders.yaml").write_text(OURS.replace("shards: 2", "shards: 4"))
+    finished = run(*shlex.split(by_config.replace("N", "4")))
+    assert (finished.exit_code, "kiosk.db: shard 0 to 3\n" in finished.stdout) == (0, True), finished.output
+
+
 def test_schema_counts_as_the_configuration_does(folder: Path) -> None:
     def printed(*words: str, **environment: str) -> Any:
         done = run("schema", "--dialect", "sqlite", "--json", *words, **environment)
@@ -332,13 +387,31 @@ def test_an_app_of_ready_ports_says_what_it_lacks(folder: Path) -> None:
         assert (done.exit_code, "not the URL of its database: give --url" in done.stderr) == (4, True), done.output
 
 
+@pytest.mark.parametrize("name", ["own", "own_configured"])
+def test_an_app_may_have_attributes_of_its_own(folder: Path, name: str) -> None:
+    for command in ("migrate", "list", "doctor"):
+        done = run(command, "--app", f"kiosk:{name}")
+        assert done.exit_code == 0, done.output
+    assert "2 shards in one database" in done.output
+    assert ("queue: " in done.output) == (name == "own")
+    assert sys.modules["kiosk"].own().settings == {"colour": "red"}
+
+
+def test_a_module_may_have_a_hyphen_in_its_name(folder: Path) -> None:
+    (folder / "kiosk.py").rename(folder / "my-kiosk.py")
+    assert run("migrate", "--app", "my-kiosk:configured").exit_code == 0
+    assert run("list", "--app", "my-kiosk:configured").output == "no orders\n"
+    assert "'my-kiosk': module:attribute is expected" in run("list", "--app", "my-kiosk").stderr
+
+
 async def test_what_moves_orders_works_as_the_configuration_says(folder: Path) -> None:
     (folder / "orders.yaml").write_text(f"{OURS}wallets: [wallet, points]\nids: sequence\nqueue: {{enabled: true}}\n")
     async with App.from_settings(load_settings("orders.yaml", environ={}, worker={"sweep": False})):
         pass
     async with running(Settings(config=Path("orders.yaml"))) as app:
         assert set(app.channels) == {"wallet", "points"}
-        assert (app.numbering.draws, app.queue, app.businesses) == (True, "store", {})
+        assert (app.numbering.draws, app.businesses) == (True, {})
+        assert app.hinting is not None
 
 
 def test_an_operator_holds_an_order_by_the_configuration(folder: Path) -> None:
@@ -357,17 +430,6 @@ def test_an_operator_holds_an_order_by_the_configuration(folder: Path) -> None:
     assert run("stuck", ORDERWAY_CONFIG="orders.yaml").exit_code == 0
 
 
-WITHOUT = """
-import sys
-for name in ("pydantic", "yaml"): sys.modules[name] = None
-import importlib.util
-real = importlib.util.find_spec
-importlib.util.find_spec = lambda name, *more: None if name in {"pydantic", "yaml"} else real(name, *more)
-from orderway.cli.commands import orderway
-orderway.main(sys.argv[1:])
-"""
-
-
 @pytest.mark.parametrize("given", ["mysql://u:geheim@h/d", "postgresql://u:geheim@h/d"])
 def test_a_url_in_the_place_of_a_file_is_not_shown(folder: Path, given: str) -> None:
     for done in (run("list", "--config", given), run("list", ORDERWAY_CONFIG=given)):
@@ -375,14 +437,49 @@ def test_a_url_in_the_place_of_a_file_is_not_shown(folder: Path, given: str) -> 
         assert "geheim" not in done.output
 
 
+WITHOUT = """
+import importlib.util, json, sys
+from click.testing import CliRunner
+
+missing, commands = json.loads(sys.stdin.read())
+sys.modules.update(dict.fromkeys(missing))
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name in missing else real(name, *more)
+from orderway.cli.commands import orderway
+
+done = [CliRunner().invoke(orderway, words, env=environment) for words, environment in commands]
+print(json.dumps([(each.exit_code, each.output) for each in done]))
+"""
+
+
+def run_without(missing: Sequence[str], *commands: tuple[str, dict[str, str]]) -> list[tuple[int, str]]:
+    """Exit codes and outputs of commands, each with its environment, in one process that has not these packages."""
+    given = json.dumps([missing, [(shlex.split(words), environment) for words, environment in commands]])
+    done = subprocess.run([sys.executable, "-c", WITHOUT], input=given, stdout=subprocess.PIPE, text=True, check=True)
+    return [(code, output) for code, output in json.loads(done.stdout)]
+
+
 @pytest.mark.slow
 def test_without_the_extra_all_else_works(folder: Path) -> None:
-    def without(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-c", WITHOUT, *words], capture_output=True, text=True, check=False)
+    words = ("migrate --shards 2", "list", "verify", "doctor")
+    *others, listed = run_without(
+        ["pydantic", "yaml"],
+        *((f"{each} --url sqlite:///kiosk.db", {}) for each in words),
+        ("list --config orders.yaml", {}),
+    )
+    assert [code for code, _ in others] == [0, 0, 0, 0], others
+    assert (listed[0], "pip install 'orderway[config]'" in listed[1]) == (4, True), listed
 
-    assert without("migrate", "--url", "sqlite:///kiosk.db", "--shards", "2").returncode == 0
-    for words in (["list"], ["verify"], ["doctor"]):
-        assert without(*words, "--url", "sqlite:///kiosk.db").returncode == 0
-    done = without("list", "--config", "orders.yaml")
-    assert done.returncode == 4
-    assert "pip install 'orderway[config]'" in done.stderr
+
+@pytest.mark.slow
+def test_databases_are_compared_without_their_drivers(folder: Path) -> None:
+    here, there = "postgresql://ann:geheim@db/orders", "postgresql://bob@db:5432/orders"
+    made, printed, listed = run_without(
+        ["asyncpg"],
+        ("migrate --url sqlite:///kiosk.db --shards 2", {"ORDERWAY_DATABASES": here}),
+        ("schema --dialect sqlite", {"ORDERWAY_DATABASES": here, "ORDERWAY_URL": there}),
+        ("list", {"ORDERWAY_DATABASES": here, "ORDERWAY_URL": there.replace("@db", "@other")}),
+    )
+    assert (made[0], "kiosk.db: shard 0 to 1\n" in made[1]) == (0, True), made
+    assert (printed[0], "CREATE TABLE" in printed[1]) == (0, True), printed
+    assert (listed[0], "names different databases" in listed[1]) == (4, True), listed

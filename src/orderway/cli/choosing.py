@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orderway import blocking
-from orderway.adapters import databases_for
+from orderway.adapters import where_of
 from orderway.app import App
 from orderway.cli.output import print_note
 from orderway.errors import ConfigError, UsageError
@@ -28,7 +28,8 @@ DEFAULT_URL = "sqlite:///orders.db"
 
 _CONFIGURATION = ("ORDERWAY_CONFIG", "ORDERWAY_DATABASES")
 """Either of them names databases; all other variables of ``load_settings`` only say more of them."""
-_COMMAND = re.compile(r"`orderway (?P<name>migrate|hints)(?P<shards> --shards \d+)?")
+_COMMAND = re.compile(r"`orderway (?P<name>migrate|hints)(?P<shards> --shards (?:\d+|N))?")
+_APP_NAME = re.compile(r"[\w.:-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +41,29 @@ class Chosen:
         app: the user's App; None where only databases were named.
         configuration: what was loaded, or what the App was made from; None where there is none.
         options: by which another command means the same; () where it does so by itself, in the same shell.
+        given_shards: as --shards says; None without it.
+
+    Of an App it reads what that keeps for the command line, privately: a public name may be taken by a subclass.
     """
 
     urls: tuple[str, ...] = field(repr=False)
     app: App | None = None
     configuration: Configuration | None = None
     options: tuple[str, ...] = ()
+    given_shards: int | None = None
 
     @property
     def shards(self) -> int | None:
         """Into how many tables the orders are to be spread; None where nobody says so."""
         if self.app is not None:
-            return self.app.shards
+            return self.app._shards
         return None if self.configuration is None else self.configuration.shards
 
     @property
     def queue(self) -> str | Queue | None:
         """As an App takes it; None if there is none, or nobody says so."""
         if self.app is not None:
-            return self.app.queue
+            return self.app._queue
         return None if self.configuration is None else self.configuration.queue.as_option()
 
     @property
@@ -73,11 +78,13 @@ class Chosen:
 
     def completed(self, text: str) -> str:
         """A message whose commands mean what this command was told to work on: as it stands, one would mean another."""
+        given = "" if self.given_shards is None else f" --shards {self.given_shards}"
 
         def complete(found: re.Match[str]) -> str:
-            is_known = self.shards is not None or "--shards" in self.options
-            words = ["orderway", found["name"], *map(shlex.quote, self.options)]
-            return f"`{' '.join(words)}{'' if is_known else found['shards'] or ''}"
+            shards = found["shards"] or given  # what is told to be right, rather than what was given
+            if self.shards is not None and not shards.endswith("N"):
+                shards = ""  # the App or the configuration says it
+            return f"`{shlex.join(('orderway', found['name'], *self.options))}{shards}"
 
         return _COMMAND.sub(complete, text)
 
@@ -180,7 +187,7 @@ def _by_options(settings: Settings) -> Chosen | None:
 
 def _of_app(name: str) -> Chosen:
     app = _load(name)
-    return Chosen(app.urls, app, app.settings, ("--app", name))
+    return Chosen(app.urls, app, app._settings, ("--app", name))
 
 
 def _of_configuration(path: Path | None) -> Chosen:
@@ -213,17 +220,12 @@ def _by_environment() -> Chosen:
             f"the environment names different databases: by ORDERWAY_URL {_places(urls)}, by {variables}"
             f" {_places(found.urls)}. Unset the one that is not meant, or name the other by --url or --config"
         )
-    default = _file_of(DEFAULT_URL)
-    if default.exists() and default not in map(_file_of, found.urls):  # nobody is led elsewhere without knowing
+    default = where_of(DEFAULT_URL)
+    if Path(default).exists() and default not in map(where_of, found.urls):  # nobody is led elsewhere without knowing
         print_note(
             f"the database is that of {variables}, not {default}, which is here too: --url {DEFAULT_URL} means it"
         )
     return found
-
-
-def _file_of(url: str) -> Path:
-    """The file of a URL; one that is nowhere if the URL names none."""
-    return Path(url.removeprefix("sqlite:///")).absolute()
 
 
 def _beside(found: Chosen, *, is_needed: bool) -> Chosen | None:
@@ -265,21 +267,12 @@ def _variables() -> str:
 
 def _are_same(some: Sequence[str], others: Sequence[str]) -> bool:
     """Whether these are the same databases, be they written with another user, option or name of the scheme."""
-    return tuple(some) == tuple(others) or [_place(url) for url in some] == [_place(url) for url in others]
-
-
-def _place(url: str) -> str:
-    return _where(url).rpartition("://")[2]
+    ours, theirs = ([where_of(url).rpartition("://")[2] for url in urls] for urls in (some, others))
+    return ours == theirs
 
 
 def _places(urls: Sequence[str]) -> str:
-    return ", ".join(map(_where, urls))
-
-
-def _where(url: str) -> str:
-    """Where a database is, without its password."""
-    (url,) = kept(Chosen((url,)))
-    return databases_for([url])[0].where
+    return ", ".join(map(where_of, urls))
 
 
 # ---- words ------------------------------------------------------------------------------------------------------
@@ -300,8 +293,9 @@ def _load(name: str) -> App:
         ConfigError: there is none of that name.
     """
     module_name, _, attribute = name.partition(":")
-    if not module_name or not attribute or not re.fullmatch(r"[\w.:]+", name):
-        shown = repr(name) if re.fullmatch(r"[\w.:]*", name) else "what was given"  # it may be a URL, with its password
+    is_word = _APP_NAME.fullmatch(name)
+    if not module_name or not attribute or not is_word:
+        shown = repr(name) if is_word else "what was given"  # it may be a URL, with its password
         raise ConfigError(f"--app {shown}: module:attribute is expected, for instance shop:app")
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())

@@ -60,9 +60,8 @@ def _configured(found: Chosen) -> list[tuple[str, str, str]]:
         return [(row.key, row.value, row.source) for row in effective(found.configuration)]
     if found.app is None:
         return []
-    app = found.app
-    shards, ids = ("-" if app.shards is None else str(app.shards)), ("sequence" if app.numbering.draws else "time")
-    return [("shards", shards, "your App"), ("ids", ids, "your App")]
+    shards = "-" if found.shards is None else str(found.shards)
+    return [("shards", shards, "your App"), ("ids", "sequence" if found.app.numbering.draws else "time", "your App")]
 
 
 def _parts(found: Chosen) -> dict[str, Any]:

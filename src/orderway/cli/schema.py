@@ -104,9 +104,7 @@ def migrate(context: click.Context, shards: int | None, check: bool, phase: Phas
     with.
     """
     settings = context.ensure_object(Settings)
-    found = chosen(settings)
-    if shards is not None:
-        found = settings.chosen = replace(found, options=(*found.options, "--shards", str(shards)))
+    found = settings.chosen = replace(chosen(settings), given_shards=shards)
     databases = _migrated(settings, located(found), shards_of(settings, shards), check, phase)
     for each in databases:
         each.differences = [found.completed(sentence) for sentence in each.differences]

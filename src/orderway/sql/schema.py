@@ -177,7 +177,7 @@ def check_begun(names: Iterable[str], shards: ShardMap, database: int, where: st
         raise ConfigError(
             f"{where} is unfinished, and was begun with other shards: it has tables of shard {max(foreign)}, which a"
             f" database made with shards={len(shards)} has not: finish it with the number that it was begun with,"
-            " by `orderway migrate --shards N`"
+            " by `orderway migrate --shards N`, and set `shards` to it where your App or configuration says it"
         )
 
 
