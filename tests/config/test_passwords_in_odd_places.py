@@ -30,6 +30,10 @@ DATABASES = [
     "sqlite://u:canary@h/x",
     "sqlite://u:can/canary@h/x",
     "sqlite:///u:canary@h/x",
+    "sqlite://u:canary@h//x",
+    "postgresql://u%3Acanary%40h/x",
+    "postgresql:///x?host=u%3Acanary%40h",
+    "postgresql:///x?host=canary%40h",
     *(
         f"{scheme}://{rest}"
         for scheme in ("mysql", "postgresql")
@@ -43,6 +47,14 @@ DATABASES = [
             "u:1/canary@h/x",
             "u:1?canary@h/x",
             "u:1/x?canary@h/x",
+            "u:1?user=canary@h",
+            "u:1?user=canary@h/x",
+            "u:1/x?user=canary@h/x",
+            "u:1/x?user=canary@h:5/x",
+            "u:1/x?user=canary@canary@h/x",
+            "u:1/x?user=a&password=canary@h",
+            "u:1/x?user=a@b&canary=canary@h/x",
+            "u:1/x?user=a@b&user=canary?canary@h",
             "u:1#canary@h/x",
             "u:1/canary/canary@h/x",
             "u:p@canary@h/x",

@@ -36,7 +36,7 @@ WRONG = [
     (f"{POSTGRESQL}?sslmode=verify-full&sslrootcert=/no/such.pem", f"sslrootcert={NO_FILE}"),
     (f"{POSTGRESQL}?sslmode=require&sslcrl=/no/such.pem", f"sslcrl={NO_FILE}"),
     (f"{POSTGRESQL}?sslcert=/no/such.pem", f"sslcert={NO_FILE}"),
-    (f"{POSTGRESQL}?sslkey=/no/such.pem", f"sslkey={NO_FILE}"),
+    (f"{POSTGRESQL}?sslmode=allow&sslcert=/no/such.pem", f"sslcert={NO_FILE}"),
     (f"{POSTGRESQL}?sslmode=verify-ca&sslrootcert={__file__}", "sslrootcert=.* cannot be read, a file of PEM"),
     ("mysql://u:s3cr3t@h/x?sssl=true", "'sssl' is no option of the URL: ssl, ssl_ca"),
     ("mariadb://u:s3cr3t@h/x?ssl=maybe", "ssl=maybe: true or false are allowed"),
@@ -60,15 +60,30 @@ def test_a_wrong_option_is_told_with_its_line(url: str, said: str, tmp_path: Pat
         f"{POSTGRESQL}?application_name=a%20shop&options=-c%20work_mem%3D1MB&search_path=own&sslmode=require",
         "postgresql://u:s3cr3t@one:5432,two:5433/x?target_session_attrs=read-write",
         "postgresql:///x?host=/run/postgresql&port=5433&user=u&password=s3cr3t",
+        "postgresql://h/x?user=me@server&password=s3cr3t",
+        "postgresql://u@h/x?passfile=/run/secrets/pgpass",
+        *(
+            f"{POSTGRESQL}?sslmode={mode}&sslrootcert=/no/such.pem&sslcrl=/no"
+            for mode in ("disable", "allow", "prefer")
+        ),
+        f"{POSTGRESQL}?sslmode=disable&sslcert=/no/such.pem&sslkey=/no/such.pem",
+        f"{POSTGRESQL}?sslrootcert=/no/such.pem",
+        f"{POSTGRESQL}?service=tls&sslcert=/no/such.pem",
+        "postgresql:///x?host=/run/postgresql&sslcert=/no/such.pem",
+        f"{POSTGRESQL}?sslmode=require&sslcert=&sslkey=&sslrootcert=&application_name=&target_session_attrs=&port=",
         "postgresql://[::1]:5433/x?sslmode=verify-full&sslnegotiation=direct&ssl_min_protocol_version=TLSv1.3",
         "postgresql://u:p%40ss%2Fword@h/a%20shop%3A%20100%25%20%40home%2F",
         "mariadb://u:p%40ss@h/na%2Fme?unix_socket=/run/mysqld/mysqld.sock&ssl_verify=false",
         "mysql://h/x?ssl=true",
+        "mysql://h/x?ssl=true&",
+        "mysql://h/x?&ssl=true&&ssl_verify=false",
         "memory://",
         "sqlite:////var/lib/a@b/orders.db",
+        "sqlite:////srv/a:b@c/orders.db",
     ],
 )
-def test_what_is_right_is_taken(url: str) -> None:
+def test_what_is_right_is_taken(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PGSSLMODE", raising=False)
     where_of(url)
     assert load_settings(environ={}, databases=url).urls == (url,)
 
@@ -86,6 +101,33 @@ def test_a_certificate_and_its_key_must_fit(certificate: tuple[Path, Path], tmp_
     with pytest.raises(ConfigError, match=rf"sslkey={locked} cannot be read.*with its sslpassword"):
         read_url(f"{files}&sslkey={locked}")
     assert "s3cr3t" not in repr(read_url(f"{files}&sslkey={locked}&sslpassword=s3cr3t"))
+
+
+def test_files_are_looked_at_as_the_environment_has_the_driver_read_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ca, key = f"{POSTGRESQL}?sslrootcert=/no/such.pem", f"{POSTGRESQL}?sslmode=require&sslkey=/no/such.pem"
+    for name in ("PGSSLMODE", "PGSSLCERT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert (read_url(ca).files, read_url(key).files) == ([], [])
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    with pytest.raises(ConfigError, match=f"sslrootcert={NO_FILE}"):
+        read_url(ca)
+    monkeypatch.setenv("PGSSLCERT", __file__)
+    with pytest.raises(ConfigError, match=f"sslkey={NO_FILE}"):
+        read_url(key)
+    monkeypatch.delenv("PGSSLCERT")
+    (tmp_path / ".postgresql").mkdir()
+    (tmp_path / ".postgresql" / "postgresql.crt").touch()
+    with pytest.raises(ConfigError, match=f"sslkey={NO_FILE}"):
+        read_url(key)
+
+
+def test_of_an_option_given_twice_the_last_value_counts_that_is_none_of_emptiness() -> None:
+    assert read_url(f"{POSTGRESQL}?application_name=a&application_name=b&application_name=").options == {
+        "application_name": "b"
+    }
 
 
 def test_no_driver_is_needed() -> None:

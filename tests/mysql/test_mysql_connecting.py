@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
@@ -11,7 +12,8 @@ import pytest
 from asyncmy import errors
 from mysql_links import Connect, value_of
 
-from orderway.errors import ConfigError
+from orderway.adapters import open_ports
+from orderway.errors import ConfigError, Unavailable
 from orderway.sql.dialects.mysql import MysqlServer
 from orderway.sql.dialects.mysql.dialect import MysqlDialect
 from orderway.sql.dialects.mysql.errors import translated
@@ -49,6 +51,11 @@ def test_a_url_may_hold_any_character() -> None:
     assert (arguments["host"], arguments["port"], arguments["database"]) == ("::1", 3307, "na me")
     assert arguments["ssl"].verify_mode is ssl.CERT_NONE
     assert server.where == "mariadb://::1:3307/na me"
+
+
+async def test_a_socket_is_named_where_nobody_listens_on_it(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=rf"mysql://{tmp_path}/a.sock/name did not answer"):
+        await open_ports(f"mysql://me:{SECRET}@db:3307/name?unix_socket={tmp_path}/a.sock&")
 
 
 @pytest.mark.parametrize(("part", "words"), [("password", "Access denied"), ("database", "nowhere")])

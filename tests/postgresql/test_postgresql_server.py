@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import asyncpg
 import pytest
+from asyncpg import connect_utils
 from postgresql_links import Connect, Connection, until
 
 from orderway.adapters import open_ports
@@ -30,6 +32,26 @@ SETTINGS = {
     "TimeZone": "UTC",
     "synchronous_commit": "on",
 }
+
+PLACES = [
+    "u@a/x",
+    "u@a:1,b:2/x",
+    "u@a:1,b/x",
+    "u@%2Frun%2FOne:5433/x",
+    "u@a:1/x?host=b&port=2",
+    "u@a/x?port=2",
+    "u@/x?host=a&port=1",
+    "/x?host=a:1",
+    "/x?host=a:1&port=2",
+    "/x?host=a:1,b,/run/one",
+    "/x?host=a:1,b&port=3,4",
+    "/x?host=a,b&port=3",
+    "/x?host=/run/one",
+    "/x?host=/run/one/.s.PGSQL.1&port=2",
+    "/x?host=/run/one,/run/two&port=1,2",
+    "/x?host=&port=1&host=a",
+    "/x?host=a,b,c&port=1,2",
+]
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -106,8 +128,58 @@ async def test_a_file_that_is_gone_when_it_is_needed_is_named(
 
 
 async def test_a_socket_that_nobody_listens_on_is_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="did not answer"):
-        await open_ports(f"postgresql:///shop?host={tmp_path}")
+    with pytest.raises(Unavailable, match=rf"postgresql://{tmp_path}/.s.PGSQL.5433/shop did not answer"):
+        await open_ports(f"postgresql:///shop?host={tmp_path}&port=5433")
+
+
+async def test_the_password_may_be_in_a_file(
+    postgresql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    url, path = urlsplit(postgresql_url), tmp_path / "pgpass"
+    path.touch(mode=0o600)
+    path.write_text(f"{url.hostname}:{url.port}:*:{url.username}:{unquote(url.password or '')}\n")
+    without = url._replace(netloc=f"{url.username}@{url.hostname}:{url.port}").geturl()
+    link = await PostgresqlServer(f"{without}?passfile={path}").connect(None)
+    assert await link.send([Read("SELECT 1")]) == [(1,)]
+    await link.close()
+
+
+async def test_a_user_of_the_options_may_have_its_server_in_its_name(postgresql_url: str, other: Connection) -> None:
+    url = urlsplit(postgresql_url)
+    await other.execute("""DROP ROLE IF EXISTS "me@server"; CREATE ROLE "me@server" LOGIN PASSWORD 'v'""")
+    try:
+        server = PostgresqlServer(
+            f"postgresql://{url.path}?host={url.hostname}&port={url.port}&user=me@server&password=v&sslmode=disable"
+            "&sslrootcert=/no/such.pem&sslcert="
+        )
+        assert server.where == f"postgresql://{url.hostname}:{url.port}{url.path}"
+        link = await server.connect(None)
+        assert await link.send([Read("SELECT current_user::text")]) == [("me@server",)]
+        await link.close()
+    finally:
+        await other.execute('DROP ROLE "me@server"')
+
+
+@pytest.mark.parametrize("environment", [{}, {"PGHOST": "/run/other,c", "PGPORT": "7,8"}, {"PGPORT": "9"}], ids=str)
+@pytest.mark.parametrize("place", PLACES)
+def test_where_it_is_said_to_be_is_where_the_driver_goes(
+    place: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PGHOST", "PGPORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    url = f"postgresql://{place}"
+    names = inspect.signature(connect_utils._parse_connect_dsn_and_args).parameters
+    try:
+        addresses, _ = connect_utils._parse_connect_dsn_and_args(**dict.fromkeys(names) | {"dsn": url})
+    except asyncpg.ClientConfigurationError:  # not as many ports as hosts
+        with pytest.raises(ConfigError, match="hosts or ports that cannot be read"):
+            PostgresqlServer(url)
+        return
+    told = [each if isinstance(each, str) else f"{each[0]}:{each[1]}" for each in addresses]
+    assert PostgresqlServer(url).where == f"postgresql://{','.join(told)}/x"
 
 
 async def test_settings_of_the_session_are_those_of_the_url(postgresql_url: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from orderway.errors import ConfigError
@@ -13,12 +13,13 @@ __all__ = ["database_of", "options_of", "parts_of", "shown", "unreadable"]
 _ENCODE = "what is special in a user, a password or a name (@ : / ? # %) is percent-encoded, `@` as `%40`"
 
 
-def parts_of(url: str, form: str) -> SplitResult:
+def parts_of(url: str, form: str, *, logins: Container[str] = ()) -> SplitResult:
     """The parts of ``scheme://user:password@host:port/name?options``, where they can be told from each other.
 
     Args:
         url: may hold a password, so that nothing of it is quoted.
         form: of such a URL, for people.
+        logins: the options in whose values an ``@`` may stand as it is.
 
     Raises:
         ConfigError: they cannot.
@@ -33,10 +34,19 @@ def parts_of(url: str, form: str) -> SplitResult:
         or parts.fragment
         or parts.netloc.count("@") > 1
         or re.search("[@:]", parts.path)
-        or "@" in parts.query
+        or not all(_is_option(pair, parts.path, logins) for pair in parts.query.split("&") if "@" in pair)
     ):
         raise unreadable(form)
     return parts
+
+
+def _is_option(pair: str, path: str, logins: Container[str]) -> bool:
+    """Whether a name and a value with an ``@`` in it are an option, and not the end of a password and what follows it.
+
+    Host and name of the database would follow it, with a slash between them; then none could be before it.
+    """
+    name, _, value = pair.partition("=")
+    return name in logins and not re.search("[/:?]", value) and len(path) > 1
 
 
 def unreadable(form: str) -> ConfigError:
@@ -63,7 +73,7 @@ def database_of(parts: SplitResult, place: str, form: str) -> str:
 
 
 def options_of(parts: SplitResult, where: str, allowed: Sequence[str], further: str = "") -> dict[str, str]:
-    """What stands behind the question mark; of an option that is given twice, the last value.
+    """What stands behind the question mark; of an option that is given twice, the last value that is not empty.
 
     Args:
         parts: of the URL.
@@ -78,11 +88,13 @@ def options_of(parts: SplitResult, where: str, allowed: Sequence[str], further: 
         pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError:  # its text quotes what it cannot read
         raise ConfigError(f"{where}: its options cannot be read: ?name=value&name=value is their form") from None
-    for name, _ in pairs:
+    found: dict[str, str] = {}
+    for name, value in pairs:
         if name not in allowed:
             listed = f"{', '.join(allowed)} are allowed{further}"
             raise ConfigError(f"{where}: {shown(name)!r} is no option of the URL: {listed}")
-    return dict(pairs)
+        found[name] = value or found.get(name, "")
+    return found
 
 
 def shown(word: str) -> str:

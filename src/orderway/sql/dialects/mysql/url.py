@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from orderway.errors import ConfigError
 from orderway.sql.network.url import database_of, options_of, parts_of, shown, unreadable
@@ -23,7 +24,7 @@ class MysqlUrl:
 
     Args:
         scheme: ``mysql`` or ``mariadb``.
-        where: the same for messages, without the password.
+        where: the same for messages, without the password; a socket is its file.
         arguments: of the driver: where to, and as whom.
     """
 
@@ -44,7 +45,10 @@ def read_url(url: str) -> MysqlUrl:
     except ValueError:  # its text may quote a part of the password
         raise unreadable(_FORM) from None
     host = parts.hostname or "localhost"
-    place = f"{parts.scheme}://{host}:{port}"
+    # A `&` too many says nothing; templates leave one behind.
+    parts = parts._replace(query="&".join(filter(None, parts.query.split("&"))))
+    socket = dict(parse_qsl(parts.query)).get("unix_socket")  # the driver asks neither host nor port then
+    place = f"{parts.scheme}://{os.path.abspath(socket) if socket else f'{host}:{port}'}"
     database = database_of(parts, place, _FORM)
     where = f"{place}/{database}"
     arguments = {

@@ -9,7 +9,8 @@ from orderway.errors import ConfigError
 __all__ = ["read_url"]
 
 _LOGIN = re.compile(r":[^/@]*@")
-"""Of a server's URL, whose scheme was mistaken: no path to a file looks so, and it ends with a password."""
+"""Of a server's URL, whose scheme was mistaken: no relative path looks so, and it ends with a password. An absolute one
+may: no login begins with a slash."""
 
 
 def read_url(url: str) -> str:
@@ -20,7 +21,7 @@ def read_url(url: str) -> str:
     """
     _, _, rest = url.partition("://")
     path = rest.removeprefix("/")
-    if not rest.startswith("/") or not path or path == ":memory:" or _LOGIN.search(path):
+    if not rest.startswith("/") or not path or path == ":memory:" or (path[0] != "/" and _LOGIN.search(path)):
         raise ConfigError(
             "a sqlite:// URL names no file: sqlite:///relative.db or sqlite:////absolute.db are allowed, and memory://"
             " where nothing needs to be kept"
