@@ -124,7 +124,7 @@ def test_files_are_looked_at_as_the_environment_has_the_driver_read_them(
         read_url(key)
 
 
-def test_of_an_option_given_twice_the_last_value_counts_that_is_none_of_emptiness() -> None:
+def test_of_an_option_given_twice_the_last_value_counts_that_is_not_empty() -> None:
     assert read_url(f"{POSTGRESQL}?application_name=a&application_name=b&application_name=").options == {
         "application_name": "b"
     }
