@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orderway.adapters import Ports, databases_for, is_in_database, places_for, sql_ports, started_queue
-from orderway.errors import ConfigError, MissingRights, OrderwayError, Unavailable
+from orderway.errors import ConfigError, InvalidValue, MissingRights, OrderwayError, Unavailable
 from orderway.ports.queue import Queue
 from orderway.sql.shards import not_alike
 
 if TYPE_CHECKING:
+    from sqlalchemy import Table
+
     from orderway.redis import Redis
     from orderway.sql.database import Database
     from orderway.sql.migrating import Migrated
@@ -45,6 +47,7 @@ async def examine(
     shards: int | None = None,
     redis: Redis | None = None,
     queue: str | Queue | None = None,
+    compare_within_s: float = 60.0,
     **options: Any,
 ) -> list[Finding]:
     """Look at every part. Changes nothing, makes nothing, and never raises for what it finds.
@@ -54,6 +57,7 @@ async def examine(
         shards: how many shards are expected; None for as many as there are.
         redis: if there is one.
         queue: if there is one; as for ``App``.
+        compare_within_s: how long the tables may take to be compared; of thousands, it may be many seconds.
         options: of the databases; see ``orderway.adapters.ports_for``.
 
     Raises:
@@ -65,11 +69,11 @@ async def examine(
         if all(finding.is_well for finding in findings):
             findings.append(_examine_map(databases))
         if all(finding.is_well for finding in findings):
-            tables = await _examine_tables(urls, databases)
+            with_letters = queue is not None and is_in_database(queue)
+            tables = await _examine_tables(urls, databases, with_letters, compare_within_s)
             findings += tables
-            if all(finding.is_well for finding in tables):  # else they cannot be counted, or not rightly
-                findings += await _examine_work(databases)
-            if queue is not None and is_in_database(queue):
+            findings += await _examine_work(databases, are_tables_well=all(finding.is_well for finding in tables))
+            if queue is not None and with_letters:
                 findings.append(await _examine_queue(queue, sql_ports(databases)))
     finally:
         await asyncio.gather(*(database.close() for database in databases))
@@ -96,18 +100,32 @@ async def _examine_database(database: Database, number: int) -> Finding:
     return Finding(part, True, f"{database.where} answers in {took_ms:.0f} ms; {held} of {len(database.shards)}")
 
 
-async def _examine_tables(urls: Sequence[str], databases: Sequence[Database]) -> list[Finding]:
-    """In each database: whether our user may read and write the tables, and whether they are as they should be."""
-    rights = await asyncio.gather(*map(_examine_rights, databases, range(1, len(databases) + 1)))
+async def _examine_tables(
+    urls: Sequence[str], databases: Sequence[Database], with_letters: bool, within_s: float
+) -> list[Finding]:
+    """In each database: whether our user may read and write the tables, and whether they are as they should be.
+
+    Args:
+        urls: of the databases.
+        databases: started.
+        with_letters: the queue is in the database: nothing else needs the table of letters, which 0.1.0 did not make.
+        within_s: for comparing.
+    """
+    letters = databases[0].tables.common.letters.name
+    may_lack = set() if with_letters else {letters}
+    needed = [
+        [table for table in each.tables.metadata.sorted_tables if table.name not in may_lack] for each in databases
+    ]
+    rights = await asyncio.gather(*map(_examine_rights, databases, needed, range(1, len(databases) + 1)))
     lacking = [finding for finding in rights if finding is not None]
-    return lacking or await _compare_tables(urls)
+    return lacking or await _compare_tables(urls, may_lack, within_s)
 
 
-async def _examine_rights(database: Database, number: int) -> Finding | None:
+async def _examine_rights(database: Database, tables: Sequence[Table], number: int) -> Finding | None:
     """What our user may not do; None if nothing. Tables that it may not see could not be told from missing ones."""
     part = f"tables of database {number}"
     try:
-        await database.check_rights()
+        await database.check_rights(tables)
     except MissingRights as error:
         return Finding(part, False, str(error))
     except OrderwayError as error:
@@ -115,24 +133,41 @@ async def _examine_rights(database: Database, number: int) -> Finding | None:
     return None
 
 
-async def _compare_tables(urls: Sequence[str]) -> list[Finding]:
+async def _compare_tables(urls: Sequence[str], may_lack: Collection[str], within_s: float) -> list[Finding]:
     """As ``orderway migrate --check`` does."""
     try:
-        from orderway.sql.migrating import migrate
+        from orderway.sql.migrating import compare
     except ModuleNotFoundError:
-        words = "its user may read and write them; not compared with what is needed: pip install 'orderway[migrate]'"
-        return [Finding(f"tables of database {number}", True, words) for number in range(1, len(urls) + 1)]
+        install = "pip install 'orderway[migrate]'"
+        return [_not_compared(number, install) for number in range(1, len(urls) + 1)]
+    problem = "they could not be compared with what is needed"
     try:
-        looked = await migrate(places_for(urls), look_only=True)
+        async with asyncio.timeout(within_s):
+            looked = await compare(places_for(urls), may_lack)
+    except TimeoutError:
+        advice = "see whether somebody is changing them (`orderway migrate`), and that the server is not overloaded"
+        return [Finding("tables", False, f"{problem}: no answer within {within_s:g} s", advice)]
     except OrderwayError as error:
-        return [Finding("tables", False, f"they could not be compared with what is needed: {error}")]
-    return [_compared(found) for found in looked]
+        return [Finding("tables", False, f"{problem}: {error}")]
+    return [
+        _not_compared(number, str(found)) if isinstance(found, MissingRights) else _compared(found)
+        for number, found in enumerate(looked, 1)
+    ]
+
+
+def _not_compared(number: int, why: str) -> Finding:
+    """No fault: an App does without."""
+    words = f"its user may read and write them; not compared with what is needed: {why}"
+    return Finding(f"tables of database {number}", True, words)
 
 
 def _compared(found: Migrated) -> Finding:
     part = f"tables of database {found.database + 1}"
     if found.is_well:
-        return Finding(part, True, "they are as this package needs them, and its user may read and write them")
+        words = "they are as this package needs them, and its user may read and write them"
+        for name in found.lacking:
+            words += f'; there is no {name}: run `orderway migrate` before you use queue="store", which alone needs it'
+        return Finding(part, True, words)
     steps = found.waiting.get("pre", []) if found.revision else []
     problems = [*found.differences, *(f"step {step} was not taken" for step in steps)]
     more = len(problems) - _MOST_PROBLEMS
@@ -149,14 +184,16 @@ def _examine_map(databases: Sequence[Database]) -> Finding:
     return Finding("shard map", True, f"{len(shards)} {'shard' if len(shards) == 1 else 'shards'} {held}")
 
 
-async def _examine_work(databases: Sequence[Database]) -> list[Finding]:
-    """Who works, and whether anything has been waiting for too long."""
+async def _examine_work(databases: Sequence[Database], are_tables_well: bool) -> list[Finding]:
+    """Who works, and whether anything has been waiting for too long; nothing where a faulty table hides it."""
     ports = sql_ports(databases)
     try:
         now_us = await ports.now_us()
         names = sorted((await ports.workers.names()).values())
         counts = await ports.store.overview(now_us)
     except OrderwayError as error:
+        if isinstance(error, InvalidValue | MissingRights) and not are_tables_well:
+            return []  # what is missing was told of the tables, and in better words
         return [Finding("orders", False, str(error), "see docs/errors.md")]
     workers = Finding("workers", True, f"{len(names)} joined: {', '.join(names)}" if names else "none has joined")
     oldest_us = counts["oldest_due_at_us"]
@@ -206,7 +243,9 @@ async def _examine_queue(queue: str | Queue, ports: Ports) -> Finding:
 
 
 def _advice(error: Unavailable, named: str) -> str:
-    """What to do about a part that orders can do without."""
+    """What to do about a part that orders can do without; "" where the error says so itself."""
+    if isinstance(error, MissingRights):
+        return ""
     check = f"check user, password, the user's rights, and {named}"
     reach = "see that it runs and can be reached from here"
     return f"{check if error.is_refusal else reach}; orders go on without it"

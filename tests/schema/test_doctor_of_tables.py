@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
 import pytest
 from schema_clients import Client, orderway
 
 from orderway.adapters import open_ports, places_for
+from orderway.doctor import Finding, examine
 from orderway.errors import ConfigError
+from orderway.sql.dialects.mysql import MysqlServer
+from orderway.sql.dialects.postgresql import PostgresqlServer
 from orderway.sql.migrating import migrate
+
+
+def by_part(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.part: finding for finding in findings}
+
+
+@asynccontextmanager
+async def locked(client: Client, table: str) -> AsyncIterator[None]:
+    """Somebody else has the table to himself, as while it is changed."""
+    is_postgresql = client.dialect == "postgresql"
+    link = await (PostgresqlServer(client.url) if is_postgresql else MysqlServer(client.url)).connect(None)
+    await link.script(f"BEGIN; LOCK TABLE {table}" if is_postgresql else f"LOCK TABLES {table} WRITE")
+    try:
+        yield
+    finally:
+        await link.close()
 
 
 async def test_what_is_missing_is_named(client: Client) -> None:
@@ -23,7 +47,7 @@ async def test_what_is_missing_is_named(client: Client) -> None:
         assert "FAULT tables of database 1: " in looked.stdout
         for problem in ("column ow_orders_0.remark", "index ow_orders_1_uid", "table ow_lines_1"):
             assert f"{problem} is missing: run `orderway migrate" in looked.stdout
-    assert "1 of 3 parts need attention" in looked.stdout
+    assert "1 of 5 parts need attention" in looked.stdout, "who works and what waits can be read all the same"
 
 
 async def test_a_table_that_cannot_be_read_is_named_and_not_taken_for_a_value(client: Client) -> None:
@@ -50,3 +74,65 @@ async def test_a_lost_table_is_made_again_beside_a_database_that_is_not_there(
         await migrate(places_for([client.url, second_client.url]))
     (made,) = await migrate(places_for([client.url]))
     assert "made table ow_orders_0" in made.done
+
+
+async def test_a_table_is_missed_only_where_it_is_needed(client: Client) -> None:
+    """Version 0.1.0 made no table of letters."""
+    await migrate(places_for([client.url]))
+    client.run("DROP TABLE ow_letters;")
+    found = by_part(await examine([client.url]))
+    assert all(finding.is_well for finding in found.values()), found
+    assert "there is no ow_letters: run `orderway migrate` before you use" in found["tables of database 1"].found
+    assert {"workers", "orders"} < set(found)
+
+    found = by_part(await examine([client.url], queue="store"))
+    assert "table ow_letters is missing: run `orderway migrate`" in found["tables of database 1"].found
+    assert {part for part, finding in found.items() if not finding.is_well} == {"tables of database 1", "queue"}
+    assert {"workers", "orders"} < set(found), "neither needs it"
+
+
+async def test_what_waits_is_not_told_where_it_cannot_be_read(client: Client) -> None:
+    await migrate(places_for([client.url]))
+    client.run("DROP TABLE ow_workers;")
+    found = by_part(await examine([client.url]))
+    assert "table ow_workers is missing" in found["tables of database 1"].found
+    assert not {"workers", "orders"} & set(found)
+
+
+async def test_comparing_has_an_end(server_client: Client) -> None:
+    await migrate(places_for([server_client.url]))
+    async with asyncio.timeout(8), locked(server_client, "ow_alembic"):
+        found = by_part(await examine([server_client.url], compare_within_s=0.3))
+    assert "could not be compared with what is needed: no answer within 0.3 s" in found["tables"].found
+    assert found["tables"].advice
+    assert found["orders"].is_well
+
+
+async def test_looking_at_rights_has_an_end(server_client: Client) -> None:
+    await migrate(places_for([server_client.url]))
+    if server_client.dialect == "postgresql":  # to which no lock is in the way
+        instead_of_has_table_privilege(server_client, "SELECT true FROM pg_sleep(60)")
+    async with asyncio.timeout(8), locked(server_client, "ow_parked"):
+        found = by_part(await examine([server_client.url], answer_within_s=0.5))
+    finding = found["tables of database 1"]
+    assert not finding.is_well
+    assert "did not answer, nothing was done: no answer within 0.5 s" in finding.found
+    assert found["orders"].is_well
+
+
+async def test_a_refused_question_for_rights_is_a_finding(postgresql_url: str) -> None:
+    client = Client("postgresql", postgresql_url)
+    await migrate(places_for([client.url]))
+    instead_of_has_table_privilege(client, "SELECT 1 / 0 = 1")
+    finding = by_part(await examine([client.url]))["tables of database 1"]
+    assert not finding.is_well
+    assert finding.found.startswith("whether its user may read and write them could not be seen: ")
+    assert finding.found.endswith("division by zero")
+
+
+def instead_of_has_table_privilege(client: Client, sql: str) -> None:
+    """The server runs this when it is asked for a right."""
+    client.run(
+        f"CREATE FUNCTION public.has_table_privilege(regclass, text) RETURNS bool LANGUAGE sql AS '{sql}';"
+        f' ALTER DATABASE "{urlsplit(client.url).path[1:]}" SET search_path = public, pg_catalog;'
+    )

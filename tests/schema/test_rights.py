@@ -14,6 +14,7 @@ from schema_clients import Client, orderway
 
 from orderway import App, Business, Money
 from orderway.adapters import open_ports, places_for
+from orderway.doctor import examine
 from orderway.errors import ConfigError, MissingRights, Unavailable
 from orderway.sql.dialects.mysql import MysqlServer
 from orderway.sql.dialects.postgresql import PostgresqlServer
@@ -168,6 +169,52 @@ def test_who_may_only_read_is_told_so(server_client: Client, clerk: Client, tmp_
 
     server_client.run(looked.stdout.partition("To grant it: ")[2].splitlines()[0])
     assert "may read and write them" in orderway("doctor", "--url", clerk.url).stdout
+
+
+async def test_a_table_that_only_migrate_needs_is_no_fault(server_client: Client, clerk: Client) -> None:
+    """Granted first, migrated later: the table of steps is a new one, which no App reads."""
+    ports = await open_ports(server_client.url)
+    await ports.close()
+    per_table(server_client, "GRANT", clerk, "SELECT, INSERT, UPDATE, DELETE")
+    await migrate(places_for([server_client.url]))
+    found = {each.part: each for each in await examine([clerk.url])}
+    assert all(finding.is_well for finding in found.values()), found
+    assert {"workers", "orders"} < set(found)
+    words = found["tables of database 1"].found
+    assert "may read and write them; not compared with what is needed: " in words
+    with pytest.raises(MissingRights, match="may not read ow_alembic"):
+        await migrate(places_for([clerk.url]), look_only=True)
+
+    server_client.run(words.partition("To grant it: ")[2])
+    found = {each.part: each for each in await examine([clerk.url])}
+    assert found["tables of database 1"].found.startswith("they are as this package needs them")
+
+
+async def test_one_that_may_not_be_compared_hides_no_fault_of_another(
+    server_client: Client, clerk: Client, tmp_path: Path
+) -> None:
+    file = f"sqlite:///{tmp_path}/orders.db"
+    await migrate(places_for([server_client.url, file]))
+    per_table(server_client, "GRANT", clerk, "SELECT, INSERT, UPDATE, DELETE")
+    per_table(server_client, "REVOKE", clerk, "SELECT, INSERT, UPDATE, DELETE", "ow_alembic")
+    Client("sqlite", file).run("DROP INDEX ow_orders_1_uid;")
+    found = {each.part: each for each in await examine([clerk.url, file])}
+    assert found["tables of database 1"].is_well
+    assert "may not read ow_alembic" in found["tables of database 1"].found
+    assert "ow_orders_1_uid is missing" in found["tables of database 2"].found
+
+
+async def test_rights_on_letters_are_needed_for_the_queue_alone(server_client: Client, clerk: Client) -> None:
+    await migrate(places_for([server_client.url]))
+    per_table(server_client, "GRANT", clerk, "SELECT, INSERT, UPDATE, DELETE")
+    per_table(server_client, "REVOKE", clerk, "SELECT, INSERT, UPDATE, DELETE", "ow_letters")
+    assert all(finding.is_well for finding in await examine([clerk.url]))
+
+    found = {each.part: each for each in await examine([clerk.url], queue="store")}
+    assert "lacks SELECT, INSERT, UPDATE, DELETE on ow_letters." in found["tables of database 1"].found
+    assert "ow_letters" in found["queue"].found
+    assert (found["queue"].is_well, found["queue"].advice) == (False, ""), "it does run, and can be reached"
+    assert found["orders"].is_well
 
 
 async def test_the_shared_lock_on_the_shard_map_needs_update(server_client: Client, clerk: Client) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, Table
 from sqlalchemy.sql import Select
 from sqlalchemy.sql.selectable import CompoundSelect
 
@@ -99,8 +99,8 @@ class Database(Protocol):
     async def now_us(self) -> int:
         """Its own time in microseconds since 1970, UTC, some time between call and return."""
 
-    async def check_rights(self) -> None:
-        """See whether its user may read and write every table, without touching a row.
+    async def check_rights(self, tables: Sequence[Table]) -> None:
+        """See whether its user may read and write these of its tables, without touching a row.
 
         Raises:
             MissingRights: names what it may not do, and what to do about it.

@@ -8,7 +8,7 @@ package that still works. Which steps were taken is written in a table of Alembi
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -20,7 +20,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect
 
-from orderway.errors import ConfigError, SchemaTooNew
+from orderway.errors import ConfigError, MissingRights, SchemaTooNew
 from orderway.sql.database import Tables
 from orderway.sql.migrations.changes import Changes, Tell
 from orderway.sql.migrations.comparing import differences
@@ -38,7 +38,7 @@ from orderway.sql.schema import (
 from orderway.sql.shards import ShardMap
 from orderway.sql.tables import SCHEMA_VERSION
 
-__all__ = ["OLDEST_SCHEMA", "Migrated", "Phase", "Place", "migrate"]
+__all__ = ["OLDEST_SCHEMA", "Migrated", "Phase", "Place", "compare", "migrate"]
 
 T = TypeVar("T")
 Phase = Literal["pre", "post"]
@@ -57,11 +57,16 @@ class Place(Protocol):
     def where(self) -> str:
         """Where it is, for messages: without its password."""
 
-    def look(self, work: Callable[[Connection], T]) -> Awaitable[T]:
+    def look(self, work: Callable[[Connection], T], reads: Sequence[Table] = ()) -> Awaitable[T]:
         """Have something done that changes nothing.
+
+        Args:
+            work: is given a connection.
+            reads: tables that an App does without and whose rows are read, so that its user may lack the right to.
 
         Raises:
             NoTables: there is no such file.
+            MissingRights: its user may not read one of ``reads``; says what grants it.
             ConfigError: there is no such database, or it refuses us; Unavailable: it does not answer.
         """
 
@@ -85,6 +90,7 @@ class Migrated:
         done: what was changed.
         waiting: the steps that are left, by phase.
         differences: what is other than this package needs it.
+        lacking: tables that are missing and, as it was said, may be.
     """
 
     where: str
@@ -94,6 +100,7 @@ class Migrated:
     done: list[str] = field(default_factory=list)
     waiting: dict[str, list[str]] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
 
     @property
     def is_well(self) -> bool:
@@ -110,8 +117,9 @@ class _Order:
     databases: int
     where: str
     phase: Phase
-    versions: Sequence[Path]
-    tell: Tell
+    versions: Sequence[Path] = ()
+    tell: Tell = lambda done, total: None
+    may_lack: Collection[str] = ()
 
 
 async def migrate(
@@ -147,8 +155,28 @@ async def migrate(
             tell(where, done, total)
 
         order = _Order(wanted, number, len(places), place.where, phase, versions, told)
-        run = place.look if look_only else place.change
-        result.append(await run((_looked if look_only else _changed)(order)))
+        result.append(await (_look(place, order) if look_only else place.change(_changed(order))))
+    return result
+
+
+async def compare(places: Sequence[Place], may_lack: Collection[str] = ()) -> list[Migrated | MissingRights]:
+    """As ``migrate`` with ``look_only``, but one that our user may not compare keeps nobody from the others.
+
+    Args:
+        places: as for ``migrate``.
+        may_lack: names of tables that may be missing, since nobody uses what needs them.
+
+    Raises:
+        ConfigError, SchemaTooNew, Unavailable: as ``migrate``.
+    """
+    wanted = await _shard_map(places, None)
+    result: list[Migrated | MissingRights] = []
+    for number, place in enumerate(places):
+        order = _Order(wanted, number, len(places), place.where, "pre", may_lack=may_lack)
+        try:
+            result.append(await _look(place, order))
+        except MissingRights as error:
+            result.append(error)
     return result
 
 
@@ -197,12 +225,12 @@ async def _is_used(place: Place, stored: str) -> bool:
     return await place.look(work)
 
 
-def _looked(order: _Order) -> Callable[[Connection], Migrated]:
+def _look(place: Place, order: _Order) -> Awaitable[Migrated]:
     def work(connection: Connection) -> Migrated:
         _read_and_check(connection, order)
         return _state(connection, order)
 
-    return work
+    return place.look(work, reads=[_steps_taken()])
 
 
 def _changed(order: _Order) -> Callable[[Connection], Migrated]:
@@ -241,13 +269,15 @@ def _state(connection: Connection, order: _Order) -> Migrated:
     waiting: dict[str, list[str]] = {}
     for step in _waiting(connection, order):
         waiting.setdefault(_phase(step), []).append(f"{step.revision} {(step.doc or '').partition(chr(10))[0]}")
+    different, lacking = differences(connection, _tables(order), order.may_lack)
     return Migrated(
         order.where,
         order.database,
         list(order.shards.of_database(order.database)),
         _revision(connection),
         waiting=waiting,
-        differences=differences(connection, _tables(order)),
+        differences=different,
+        lacking=lacking,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from alembic.runtime.migration import MigrationContext
@@ -15,13 +15,21 @@ from orderway.sql.database import Tables
 __all__ = ["differences"]
 
 
-def differences(connection: Connection, tables: Tables) -> list[str]:
-    """What is missing, or other than this package needs it, each in a sentence that says what to do.
+def differences(connection: Connection, tables: Tables, may_lack: Collection[str] = ()) -> tuple[list[str], list[str]]:
+    """What is missing, or other than this package needs it, each in a sentence that says what to do; and what else.
 
     What is there besides is no difference, as long as this package can do without it: newer packages add to tables.
+
+    Args:
+        connection: to the database.
+        tables: that it should have.
+        may_lack: names of tables whose absence is no difference: those that are missing come second.
     """
-    found = _Found(connection, {table.name for table in tables.metadata.sorted_tables})
-    return [sentence for table in tables.metadata.sorted_tables for sentence in found.in_table(table)]
+    all_tables = tables.metadata.sorted_tables
+    found = _Found(connection, {table.name for table in all_tables})
+    lacking = [table.name for table in all_tables if table.name in may_lack and not found.has(table)]
+    wanted = [table for table in all_tables if table.name not in lacking]
+    return [sentence for table in wanted for sentence in found.in_table(table)], lacking
 
 
 class _Found:
@@ -36,9 +44,12 @@ class _Found:
         self._dialect = connection.dialect
         self._alembic = MigrationContext.configure(connection).impl
 
+    def has(self, table: Table) -> bool:
+        return table.name in self._columns
+
     def in_table(self, table: Table) -> Iterator[str]:
         name = table.name
-        if name not in self._columns:
+        if not self.has(table):
             yield f"table {name} is missing: run `orderway migrate`"
             return
         columns = {column["name"]: column for column in self._columns[name]}

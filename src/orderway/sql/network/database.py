@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from sqlalchemy import Table
+
 from orderway.core.order import Order
 from orderway.errors import Unavailable, WrongThread
 from orderway.sql.commit import GroupCommit
@@ -22,7 +24,7 @@ from orderway.sql.network.writer import Writer
 from orderway.sql.operations import Claim, Fetch, Get, Operation
 from orderway.sql.schema import Expected, Stored
 from orderway.sql.shards import ShardMap
-from orderway.sql.steps import Failed
+from orderway.sql.steps import Conflict, Failed, Refused
 from orderway.sql.writes import Writes
 
 __all__ = ["NetworkDatabase"]
@@ -139,18 +141,19 @@ class NetworkDatabase:
         [[now_us]] = await engine.scans.submit(Fetch(self._server.dialect.now, ()))
         return int(now_us)
 
-    async def check_rights(self) -> None:
-        """See whether its user may read and write every table, without touching a row.
+    async def check_rights(self, tables: Sequence[Table]) -> None:
+        """See whether its user may read and write these tables, without touching a row.
 
         Raises:
-            MissingRights: it may not; Unavailable: it does not answer.
+            MissingRights: it may not; Unavailable: it does not answer, or not what was asked.
         """
         engine = self._open()
         line = self.line(engine.stored.epoch)
         try:
             link = await line.get()
-            found = await link.perform(self._server.rights(engine.tables.metadata.sorted_tables))
-        except Failed as error:
+            async with asyncio.timeout(line.answer_within_s):
+                found = await link.perform(self._server.rights(tables))
+        except (Failed, Refused, Conflict, TimeoutError) as error:
             raise line.unavailable(error) from error
         finally:
             await line.drop()

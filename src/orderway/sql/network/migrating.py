@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from orderway.errors import ConfigError, Unavailable
+from orderway.errors import ConfigError, MissingRights, Unavailable
 from orderway.sql.network.link import Link, Server
 from orderway.sql.network.schema import SCHEMA_LOCK
-from orderway.sql.steps import Busy, Failed
+from orderway.sql.steps import Busy, Conflict, Failed, Refused
 
 __all__ = ["NetworkPlace"]
 
@@ -49,10 +49,13 @@ class NetworkPlace:
         """Where it is, for messages."""
         return self._server.where
 
-    async def look(self, work: Callable[[Connection], T]) -> T:
+    async def look(self, work: Callable[[Connection], T], reads: Sequence[Table] = ()) -> T:
         """Have something done that changes nothing."""
-        async with self._link():
-            return await self._run(work)
+        async with self._link() as link:
+            try:
+                return await self._run(work)
+            except DBAPIError as error:
+                raise await self._unreadable(link, reads) or self._told(error) from error
 
     async def change(self, work: Callable[[Connection], T]) -> T:
         """Have something done under the lock of whoever changes tables."""
@@ -65,6 +68,8 @@ class NetworkPlace:
                 ) from error
             try:
                 return await self._run(work)
+            except DBAPIError as error:
+                raise self._told(error) from error
             finally:
                 with suppress(Failed):  # then the lock has gone with its session
                     await link.unlock(SCHEMA_LOCK)
@@ -89,10 +94,19 @@ class NetworkPlace:
                 for statement in self._patience:
                     await connection.exec_driver_sql(statement)
                 return await connection.run_sync(work)
-        except DBAPIError as error:
-            raise self._told(error) from error
         finally:
             await engine.dispose()
+
+    async def _unreadable(self, link: Link, tables: Sequence[Table]) -> MissingRights | None:
+        """Which of these tables our user may not read; None if that is not what was refused."""
+        try:
+            found = await link.perform(self._server.rights(tables))
+        except (Failed, Refused, Conflict):
+            return None
+        names = ", ".join(found.missing["SELECT"])
+        grants = "; ".join(f"GRANT SELECT ON {name} TO {found.user}" for name in found.missing["SELECT"])
+        words = f"{self.where}: the user {found.user} may not read {names}. To grant it: {grants}"
+        return MissingRights(words) if names else None
 
     def _told(self, error: DBAPIError) -> ConfigError | Unavailable:
         if error.connection_invalidated:

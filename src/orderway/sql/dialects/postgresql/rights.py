@@ -16,8 +16,8 @@ _MISSING = (
     " WHERE NOT has_table_privilege(to_regclass(name), needed)"
 )
 _WHO = (
-    "SELECT quote_ident(current_user), quote_ident(nspname) FROM pg_class JOIN pg_namespace"
-    " ON pg_namespace.oid = relnamespace WHERE pg_class.oid = to_regclass('ow_meta')"
+    "SELECT quote_ident(current_user), quote_ident(COALESCE((SELECT nspname FROM pg_class JOIN pg_namespace"
+    " ON pg_namespace.oid = relnamespace WHERE pg_class.oid = to_regclass('ow_meta')), current_schema(), 'public'))"
 )
 
 

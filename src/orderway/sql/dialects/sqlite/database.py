@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sqlalchemy import Table
+
 from orderway.core.order import Order
 from orderway.errors import ConfigError, Unavailable, WrongThread
 from orderway.sql.commit import GroupCommit
@@ -144,8 +146,8 @@ class SqliteDatabase:
         [[now_us]] = await engine.scans.submit(Fetch(SQLITE.now, ()))
         return int(now_us)
 
-    async def check_rights(self) -> None:
-        """See whether it may be written to, without writing: see ``Database.check_rights``."""
+    async def check_rights(self, tables: Sequence[Table]) -> None:
+        """See whether it may be written to, as a whole, without writing: see ``Database.check_rights``."""
         self._open()
         await asyncio.to_thread(self._begin_to_write)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, Table, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -39,7 +39,7 @@ class SqlitePlace:
         """Where it is, for messages."""
         return str(self._path)
 
-    async def look(self, work: Callable[[Connection], T]) -> T:
+    async def look(self, work: Callable[[Connection], T], reads: Sequence[Table] = ()) -> T:
         """Have something done that changes nothing."""
         if not self._path.exists():
             raise NoTables(f"there is no database {self._path}: is the path right? `orderway migrate` makes it")
