@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,25 +11,12 @@ from schema_clients import Client, orderway
 from orderway.adapters import open_ports, places_for
 from orderway.doctor import Finding, examine
 from orderway.errors import ConfigError
-from orderway.sql.dialects.mysql import MysqlServer
-from orderway.sql.dialects.postgresql import PostgresqlServer
 from orderway.sql.migrating import migrate
+from orderway.testing.servers.proxy import Proxy
 
 
 def by_part(findings: list[Finding]) -> dict[str, Finding]:
     return {finding.part: finding for finding in findings}
-
-
-@asynccontextmanager
-async def locked(client: Client, table: str) -> AsyncIterator[None]:
-    """Somebody else has the table to himself, as while it is changed."""
-    is_postgresql = client.dialect == "postgresql"
-    link = await (PostgresqlServer(client.url) if is_postgresql else MysqlServer(client.url)).connect(None)
-    await link.script(f"BEGIN; LOCK TABLE {table}" if is_postgresql else f"LOCK TABLES {table} WRITE")
-    try:
-        yield
-    finally:
-        await link.close()
 
 
 async def test_what_is_missing_is_named(client: Client) -> None:
@@ -101,38 +86,35 @@ async def test_what_waits_is_not_told_where_it_cannot_be_read(client: Client) ->
 
 async def test_comparing_has_an_end(server_client: Client) -> None:
     await migrate(places_for([server_client.url]))
-    async with asyncio.timeout(8), locked(server_client, "ow_alembic"):
-        found = by_part(await examine([server_client.url], compare_within_s=0.3))
-    assert "could not be compared with what is needed: no answer within 0.3 s" in found["tables"].found
+    async with asyncio.timeout(30), Proxy(server_client.url) as proxy:
+        fault = proxy.stall(answered=False, when=lambda request: b"ow_alembic" in request.data)
+        found = by_part(await examine([proxy.url], compare_within_s=0.5))
+    assert fault.reached.is_set()
+    assert "could not be compared with what is needed: no answer within 0.5 s" in found["tables"].found
     assert found["tables"].advice
     assert found["orders"].is_well
 
 
 async def test_looking_at_rights_has_an_end(server_client: Client) -> None:
     await migrate(places_for([server_client.url]))
-    if server_client.dialect == "postgresql":  # to which no lock is in the way
-        instead_of_has_table_privilege(server_client, "SELECT true FROM pg_sleep(60)")
-    async with asyncio.timeout(8), locked(server_client, "ow_parked"):
-        found = by_part(await examine([server_client.url], answer_within_s=0.5))
+    async with asyncio.timeout(30), Proxy(server_client.url) as proxy:
+        fault = proxy.stall(answered=False, when=lambda request: b"ow_parked" in request.data)
+        found = by_part(await examine([proxy.url], answer_within_s=1.0))
+    assert fault.reached.is_set()
     finding = found["tables of database 1"]
     assert not finding.is_well
-    assert "did not answer, nothing was done: no answer within 0.5 s" in finding.found
+    assert "did not answer, nothing was done: no answer within 1.0 s" in finding.found
     assert found["orders"].is_well
 
 
 async def test_a_refused_question_for_rights_is_a_finding(postgresql_url: str) -> None:
     client = Client("postgresql", postgresql_url)
     await migrate(places_for([client.url]))
-    instead_of_has_table_privilege(client, "SELECT 1 / 0 = 1")
+    client.run(
+        "CREATE FUNCTION public.has_table_privilege(regclass, text) RETURNS bool LANGUAGE sql AS 'SELECT 1 / 0 = 1';"
+        f' ALTER DATABASE "{urlsplit(client.url).path[1:]}" SET search_path = public, pg_catalog;'
+    )
     finding = by_part(await examine([client.url]))["tables of database 1"]
     assert not finding.is_well
     assert finding.found.startswith("whether its user may read and write them could not be seen: ")
     assert finding.found.endswith("division by zero")
-
-
-def instead_of_has_table_privilege(client: Client, sql: str) -> None:
-    """The server runs this when it is asked for a right."""
-    client.run(
-        f"CREATE FUNCTION public.has_table_privilege(regclass, text) RETURNS bool LANGUAGE sql AS '{sql}';"
-        f' ALTER DATABASE "{urlsplit(client.url).path[1:]}" SET search_path = public, pg_catalog;'
-    )

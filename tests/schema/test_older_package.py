@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from orderway.adapters import open_ports
+from orderway.doctor import examine
 from orderway.errors import SchemaTooNew
 from orderway.sql import schema
 from orderway.sql.dialects.sqlite.migrating import SqlitePlace
@@ -121,6 +122,9 @@ async def test_a_file_that_it_made_is_opened_without_a_migration(tmp_path: Path,
     (looked,) = await migrate([SqlitePlace(tmp_path / "orders.db")], look_only=True)
     assert looked.differences == ["table ow_letters is missing: run `orderway migrate`"], "for whoever wants that queue"
     assert looked.revision is None
+    examined = await examine([f"sqlite:///{tmp_path}/orders.db"])
+    assert all(finding.is_well for finding in examined), "nothing need be done before"
+    assert {"workers", "orders"} < {finding.part for finding in examined}
     (migrated,) = await migrate([SqlitePlace(tmp_path / "orders.db")])
     assert migrated.is_well
 
