@@ -15,8 +15,6 @@ from orderway.ports.queue import Queue
 from orderway.sql.shards import not_alike
 
 if TYPE_CHECKING:
-    from sqlalchemy import Table
-
     from orderway.redis import Redis
     from orderway.sql.database import Database
     from orderway.sql.migrating import Migrated
@@ -113,19 +111,17 @@ async def _examine_tables(
     """
     letters = databases[0].tables.common.letters.name
     may_lack = set() if with_letters else {letters}
-    needed = [
-        [table for table in each.tables.metadata.sorted_tables if table.name not in may_lack] for each in databases
-    ]
-    rights = await asyncio.gather(*map(_examine_rights, databases, needed, range(1, len(databases) + 1)))
+    numbered = enumerate(databases, 1)
+    rights = await asyncio.gather(*(_examine_rights(each, number, may_lack) for number, each in numbered))
     lacking = [finding for finding in rights if finding is not None]
     return lacking or await _compare_tables(urls, may_lack, within_s)
 
 
-async def _examine_rights(database: Database, tables: Sequence[Table], number: int) -> Finding | None:
+async def _examine_rights(database: Database, number: int, may_lack: Collection[str]) -> Finding | None:
     """What our user may not do; None if nothing. Tables that it may not see could not be told from missing ones."""
     part = f"tables of database {number}"
     try:
-        await database.check_rights(tables)
+        await database.check_rights(may_lack)
     except MissingRights as error:
         return Finding(part, False, str(error))
     except OrderwayError as error:

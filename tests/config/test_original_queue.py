@@ -179,9 +179,9 @@ def test_another_queue_can_stand_in_its_place(tmp_path: Path) -> None:
     app = App.from_settings(load(tmp_path, {"MQType": "store"}, BOTH, BOTH))
     assert app.hinting is not None
     assert app.hinting.queue.where == "the orders' own database"
-    assert App.from_settings(load(tmp_path, ours={"queue": {"kind": "store"}})).queue == "store"
+    assert App.from_settings(load(tmp_path, ours={"queue": {"kind": "store"}}))._queue == "store"
     rabbit = {variable_of("queue.url"): "amqp://mq"}
-    assert App.from_settings(load(tmp_path, {"MQType": "rabbitmq"}, environ=rabbit)).queue == "amqp://mq"
+    assert App.from_settings(load(tmp_path, {"MQType": "rabbitmq"}, environ=rabbit))._queue == "amqp://mq"
     pulsar = {variable_of("queue.url"): "pulsar://mq"}
     assert options_of(load(tmp_path, environ=pulsar)).service_url == "pulsar://mq"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import MetaData, Table
+from sqlalchemy import MetaData
 from sqlalchemy.sql import Select
 from sqlalchemy.sql.selectable import CompoundSelect
 
@@ -99,8 +99,11 @@ class Database(Protocol):
     async def now_us(self) -> int:
         """Its own time in microseconds since 1970, UTC, some time between call and return."""
 
-    async def check_rights(self, tables: Sequence[Table]) -> None:
-        """See whether its user may read and write these of its tables, without touching a row.
+    async def check_rights(self, but: Collection[str] = ()) -> None:
+        """See whether its user may read and write its tables, without touching a row.
+
+        Args:
+            but: the names of tables that are not looked at.
 
         Raises:
             MissingRights: names what it may not do, and what to do about it.

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
-
-from sqlalchemy import Table
 
 from orderway.core.order import Order
 from orderway.errors import Unavailable, WrongThread
@@ -141,14 +139,15 @@ class NetworkDatabase:
         [[now_us]] = await engine.scans.submit(Fetch(self._server.dialect.now, ()))
         return int(now_us)
 
-    async def check_rights(self, tables: Sequence[Table]) -> None:
-        """See whether its user may read and write these tables, without touching a row.
+    async def check_rights(self, but: Collection[str] = ()) -> None:
+        """See whether its user may read and write its tables, without touching a row; see ``Database.check_rights``.
 
         Raises:
             MissingRights: it may not; Unavailable: it does not answer, or not what was asked.
         """
         engine = self._open()
         line = self.line(engine.stored.epoch)
+        tables = [table for table in engine.tables.metadata.sorted_tables if table.name not in but]
         try:
             link = await line.get()
             async with asyncio.timeout(line.answer_within_s):

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, TypeVar
-
-from sqlalchemy import Table
 
 from orderway.core.order import Order
 from orderway.errors import ConfigError, Unavailable, WrongThread
@@ -146,7 +144,7 @@ class SqliteDatabase:
         [[now_us]] = await engine.scans.submit(Fetch(SQLITE.now, ()))
         return int(now_us)
 
-    async def check_rights(self, tables: Sequence[Table]) -> None:
+    async def check_rights(self, but: Collection[str] = ()) -> None:
         """See whether it may be written to, as a whole, without writing: see ``Database.check_rights``."""
         self._open()
         await asyncio.to_thread(self._begin_to_write)
