@@ -14,6 +14,8 @@ from orderway.errors import ConfigError
 from orderway.sql.migrating import migrate
 from orderway.testing.servers.proxy import Proxy
 
+pytestmark = pytest.mark.slow
+
 
 def by_part(findings: list[Finding]) -> dict[str, Finding]:
     return {finding.part: finding for finding in findings}
